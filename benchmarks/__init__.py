@@ -1,0 +1,1 @@
+"""Speed of the engine against stock Chainer and PyTorch: `python -m benchmarks`."""

@@ -1,0 +1,155 @@
+"""Background and section 1: figure 1, tables 1 and 2, and the memory table. Nothing is trained for them."""
+
+import csv
+import io
+from pathlib import Path
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from figures.architectures import COLUMNS, CONV_NN, layers_of, parameters, weight_layers
+from figures.background_tables import PRINTED_MILLIONS, grid, is_added, table_2, tables
+from reproduce import curves
+from reproduce.errors import BadInput
+from reproduce.files import write_atomically
+from reproduce.network import IMAGE_SIZE
+from reproduce.options import add_options, parser_for, run
+from reproduce.plotting import COLOURS, STYLE
+from reproduce.profiles import Options
+from reproduce.tables import as_markdown, save_picture, write_table
+
+TARGETS = ("1", "tables")
+# Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.
+FRAMES = {"A": COLOURS[0], "D": COLOURS[2], "E": COLOURS[5]}
+# In units of a cell: a column is 1 wide, a row 1 high.
+CELL_INCHES = (1.28, 0.27)
+SIDE_COLUMNS = 2.2
+# The blocks of table 1 that are left for 32 x 32 images: Conv_NN's, which are column E's first (a test compares them).
+KEPT_BLOCKS = len(CONV_NN.blocks)
+KEPT_COLOUR, LEFT_OUT_COLOUR = "#eef3f7", "#6b6b6b"
+
+
+def figure_1() -> Figure:
+    """Figure 1: table 1 with columns A, D and E framed, the part kept for 32 x 32 images marked, table 2 below."""
+    rows = grid()
+    parts = [part for part, _ in rows]
+    kept = [row for row, part in enumerate(parts) if part in {f"block {i + 1}" for i in range(KEPT_BLOCKS)}]
+    left_out = range(kept[-1] + 1, len(rows))
+    heading, columns = 2, len(COLUMNS)
+    width, height = columns + SIDE_COLUMNS, len(rows) + heading + 5.7
+    figure = Figure(figsize=(width * CELL_INCHES[0], height * CELL_INCHES[1]))
+    axes = figure.add_axes((0.01, 0, 0.98, 1))
+    axes.set(xlim=(0, width), ylim=(len(rows) + 3.4, -heading - 2.3))
+    axes.set_axis_off()
+    axes.text(0, -heading - 1.4, "Figure 1. Comparison of deep networks", fontsize=13, fontweight="bold", va="center")
+    axes.add_patch(Rectangle((0, kept[0]), columns, len(kept), color=KEPT_COLOUR, linewidth=0))
+    for column, network in enumerate(COLUMNS):
+        _write(axes, column + 0.5, -2, network.name, fontweight="bold", fontsize=11)
+        _write(axes, column + 0.5, -1, f"{weight_layers(network)} weight layers", fontsize=9)
+        _write(axes, column + 0.5, len(rows), f"{parameters(network):,}", fontsize=9)
+        _write(axes, column + 0.5, len(rows) + 0.85, f"{PRINTED_MILLIONS[network.name]} million", fontsize=9)
+    for row, (part, cells) in enumerate(rows):
+        for column, cell in enumerate(cells):
+            look = {"color": LEFT_OUT_COLOUR if row in left_out else "black"}
+            look["fontweight"] = "bold" if is_added(cells, column) else "normal"
+            _write(axes, column + 0.5, row, cell, **look)
+        if row == 0 or part != parts[row - 1]:
+            axes.plot([0, columns], [row, row], color="#999999", linewidth=0.7)
+    for column, network in enumerate(COLUMNS):
+        if network.name in FRAMES:
+            box = (column + 0.03, -heading), 0.94, len(rows) + heading
+            axes.add_patch(Rectangle(*box, fill=False, edgecolor=FRAMES[network.name], linewidth=3))
+    endings = ", ".join(f"FC-{units}" for units in CONV_NN.units)
+    beside = columns + 0.12
+    _bracket(
+        axes,
+        beside,
+        (kept[0], kept[-1] + 1),
+        f"kept for {IMAGE_SIZE} × {IMAGE_SIZE} images;\ncolumn E's first {KEPT_BLOCKS} blocks\nare those of Conv_NN",
+        "black",
+    )
+    _bracket(
+        axes, beside, (left_out[0], len(rows)), f"left out; Conv_NN\nends in {endings}\nand soft-max", LEFT_OUT_COLOUR
+    )
+    axes.text(beside, len(rows) + 0.5, "parameters, exact", va="center", fontsize=9)
+    axes.text(beside, len(rows) + 1.35, "and in the report's table 2", va="center", fontsize=9)
+    caption = (
+        "Framed as in the report: A blue, D green, E orange. In bold: what a column adds to the one left of it. "
+        "Parameters: weights and biases, for 1000 classes."
+    )
+    axes.text(0, len(rows) + 2.65, caption, fontsize=9, color="#444444", va="center")
+    return figure
+
+
+def _write(axes: Axes, x: float, row: float, text: str, **look: object) -> None:
+    axes.text(x, row + 0.5, text, ha="center", va="center", **{"fontsize": 9.5, **look})
+
+
+def _bracket(axes: Axes, x: float, rows: tuple[float, float], text: str, colour: str) -> None:
+    """A bracket to the right of some rows, and what it says."""
+    top, bottom = rows[0] + 0.1, rows[1] - 0.1
+    axes.plot([x, x + 0.08, x + 0.08, x], [top, top, bottom, bottom], color=colour, linewidth=1.2)
+    axes.text(x + 0.18, (top + bottom) / 2, text, va="center", fontsize=9.5, color=colour, linespacing=1.4)
+
+
+def figure_1_csv() -> str:
+    """What figure 1 shows, in the columns of every figure's CSV: one row for each layer that has parameters or is LRN.
+
+    The panel is the block, the series the column of table 1, the value its parameters; nothing is trained, so epoch and
+    seed are empty.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(curves.COLUMNS)
+    for network in COLUMNS:
+        for layer in layers_of(network):
+            if layer.fan_in or layer.name == "LRN":
+                part = f"block {layer.block}" if layer.block <= len(network.blocks) else "fully connected"
+                writer.writerow([part, network.name, f"parameters of {layer.name}", "", "", layer.parameters])
+    return text.getvalue()
+
+
+def make_figure_1(folder: Path) -> None:
+    """Write figure 1 as PNG, SVG and CSV, and say where."""
+    path = folder / "figure-1"
+    with matplotlib.rc_context(STYLE):
+        files = save_picture(figure_1(), path, (".png", ".svg"))
+    write_atomically(path.with_suffix(".csv"), figure_1_csv().encode())
+    print(f"figure-1: {', '.join(map(str, [*files, path.with_suffix('.csv')]))}", flush=True)
+
+
+def make_tables(folder: Path) -> None:
+    """Write every table as CSV, Markdown and PNG, print table 2, and say where they are."""
+    folder = folder / "tables"
+    folder.mkdir(exist_ok=True)
+    print(as_markdown(table_2()))
+    for table in tables():
+        print(f"{table.name}: {', '.join(map(str, write_table(table, folder)))}", flush=True)
+
+
+def main(arguments: list[str]) -> None:
+    """The command line: `python -m figures.background [1] [tables] [options]`."""
+    parser = parser_for("python -m figures.background", "Regenerate figure 1 and the tables of the report.")
+    parser.add_argument("targets", nargs="*", metavar="1|tables", help="what to make (default: both)")
+    add_options(parser, Options)
+    given = vars(parser.parse_args(arguments))
+    targets = given.pop("targets") or list(TARGETS)
+    for target in targets:
+        if target not in TARGETS:
+            raise BadInput(f"{target}: expected {' or '.join(TARGETS)}")
+    options = Options(**given)
+    folder = Path(options.results) / options.profile
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder}: expected a folder that can be written to: {error.strerror}") from None
+    if "1" in targets:
+        make_figure_1(folder)
+    if "tables" in targets:
+        make_tables(folder)
+
+
+if __name__ == "__main__":
+    run("python -m figures.background", main)

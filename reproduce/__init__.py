@@ -1,0 +1,3 @@
+from reproduce.compat import import_chainer
+
+import_chainer()

@@ -1,0 +1,103 @@
+"""python -m reproduce train | data"""
+
+import sys
+from pathlib import Path
+
+from reproduce.data import CACHE, load, prepare, write_hdf5
+from reproduce.errors import BadInput
+from reproduce.experiment import ONLY_FOR, Experiment
+from reproduce.history import has_diverged
+from reproduce.options import add_options, checked, one_of, parser_for, run, suggestion
+from reproduce.profiles import PROFILES, Options
+from reproduce.training import train
+
+DEFAULT_EPOCHS = 20
+
+
+def train_command(arguments: list[str]) -> None:
+    """Train one network, by default the report's, into a folder of its own."""
+    parser = parser_for(
+        "python -m reproduce train",
+        "Train one network: by default the Conv_NN of section 8 under Adam, ratio 0.4, max pooling, on all images. "
+        "Run again with more epochs to go on.",
+    )
+    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for history.csv and the rest")
+    parser.add_argument(
+        "--profile",
+        type=checked(one_of(*PROFILES)),
+        help="take sizes, width and epochs from a profile (default: all images, the report's width, 20 epochs)",
+    )
+    of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler")
+    add_options(parser, Options, leave_out=of_a_sweep)
+    add_options(parser, Experiment)
+    given = vars(parser.parse_args(arguments))
+    folder, profile = given.pop("out"), given.pop("profile")
+    settings = {name: given.pop(name) for name in tuple(given) if name in Experiment.__dataclass_fields__}
+    options = Options(**given, **({"profile": profile} if profile else {}))
+    if profile:
+        scale = options.scale()
+        settings = {"width": scale.width, "batch_size": scale.batch_size, **settings}
+        dataset, epochs = options.load_data(), scale.epochs or DEFAULT_EPOCHS
+    else:
+        dataset = load(options.data, options.train_size, options.test_size, may_be_synthetic=False)
+        epochs = options.epochs or DEFAULT_EPOCHS
+    experiment = Experiment(data_fingerprint=dataset.fingerprint, **settings)
+    for name in sorted(settings.keys() & ONLY_FOR.keys()):
+        if ONLY_FOR[name] != experiment.optimizer:
+            raise BadInput(f"{name}: only {ONLY_FOR[name]} has it; the optimizer is {experiment.optimizer}")
+    print(f"{dataset.name}: {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images", flush=True)
+    history = train(experiment, dataset, folder, epochs, options.device, options.engine)
+    ended = "diverged" if has_diverged(history) else f"{len(history)} epochs"
+    print(f"{folder / 'history.csv'}: {ended}")
+
+
+def data_command(arguments: list[str]) -> None:
+    """Download CIFAR-10, or convert an archive, or draw the synthetic stand-in, to the course's HDF5 file."""
+    parser = parser_for(
+        "python -m reproduce data",
+        "Write CIFAR-10 in the course's HDF5 layout: from --data, or downloaded from its author's site.",
+    )
+    parser.add_argument("--out", type=Path, default=CACHE, metavar="FILE", help=f"the file to write (default: {CACHE})")
+    add_options(parser, Options, leave_out=set(Options.__dataclass_fields__) - {"data", "train_size", "test_size"})
+    given = parser.parse_args(arguments)
+    data = getattr(given, "data", None)
+    sizes = getattr(given, "train_size", None), getattr(given, "test_size", None)
+    if data is None and sizes != (None, None):
+        raise BadInput("train_size and test_size choose from --data; the download is written whole")
+    if data is None and not given.out.exists():
+        prepare(given.out)
+    elif data is not None:
+        dataset = load(data, *sizes, may_be_synthetic=False)
+        parts = {
+            "X_train": dataset.x_train,
+            "Y_train": dataset.y_train,
+            "X_test": dataset.x_test,
+            "Y_test": dataset.y_test,
+        }
+        write_hdf5(given.out, parts, dataset.name, dataset.is_synthetic)
+    dataset = load(str(given.out), None, None, may_be_synthetic=False)
+    print(
+        f"{given.out}: {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
+        f"fingerprint {dataset.fingerprint}"
+    )
+
+
+COMMANDS = {"train": train_command, "data": data_command}
+
+
+def main(arguments: list[str]) -> None:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print("usage: python -m reproduce COMMAND [options]; COMMAND --help lists its options\n")
+        for name, command in COMMANDS.items():
+            print(f"  {name:8}{command.__doc__}")
+        if not arguments:
+            raise BadInput(f"expected a command: {' or '.join(COMMANDS)}")
+        return
+    if arguments[0] not in COMMANDS:
+        near = suggestion(arguments[0], COMMANDS)
+        raise BadInput(f"no such command: {arguments[0]!r}; expected {' or '.join(COMMANDS)}{near}")
+    COMMANDS[arguments[0]](arguments[1:])
+
+
+if __name__ == "__main__":
+    run("python -m reproduce", main, sys.argv[1:])

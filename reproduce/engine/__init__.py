@@ -1,0 +1,63 @@
+"""The fast CPU engine behind Chainer's own functions.
+
+Inside `using("fast")`, Chainer's convolutions, batch normalizations, pooling, ReLU, dropout, linear layers and
+optimizer updates on float32 NumPy arrays are computed by this package; whatever it does not cover is left to Chainer.
+Importing this module is cheap: Numba is imported, and Chainer's functions are wrapped, when the engine is first used.
+"""
+
+import contextlib
+import contextvars
+import importlib.util
+from collections.abc import Iterator
+
+NAMES = ("auto", "chainer", "fast")
+
+_current: contextvars.ContextVar[str] = contextvars.ContextVar("engine", default="chainer")
+
+
+def resolve(name: str, device: int = -1) -> str:
+    """Which engine a name means on a device (-1 is the CPU, others are GPUs): "chainer" or "fast".
+
+    Raises:
+        ValueError: the name is unknown, or the fast engine cannot work there.
+    """
+    if name not in NAMES:
+        raise ValueError(f"engine must be one of {', '.join(NAMES)}; found {name!r}")
+    if name == "chainer":
+        return name
+    obstacle = None
+    if device >= 0:
+        obstacle = f"the fast engine runs on the CPU; on GPU {device} use engine 'auto' or 'chainer'"
+    elif importlib.util.find_spec("numba") is None:
+        obstacle = "the fast engine needs numba; install it, or use engine 'auto' or 'chainer'"
+    if obstacle and name == "fast":
+        raise ValueError(obstacle)
+    return "chainer" if obstacle else "fast"
+
+
+def current() -> str:
+    """The engine of this thread here: "chainer" outside of `using`."""
+    return _current.get()
+
+
+@contextlib.contextmanager
+def using(name: str) -> Iterator[None]:
+    """Within this context and this thread, Chainer's functions on CPU arrays run on the engine of this name."""
+    name = resolve(name)
+    if name == "fast":
+        from reproduce.engine import installation
+
+        installation.install()
+    token = _current.set(name)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def prepare() -> None:
+    """Compile every loop of the engine, or load it from the disk: seconds the first time, then a moment."""
+    from reproduce.engine import installation, preparation
+
+    installation.install()
+    preparation.compile_all()

@@ -1,0 +1,170 @@
+"""`F.convolution_2d` with stride 1: which method computes it, and the arrays it needs."""
+
+import numpy as np
+
+from reproduce.engine import direct, memory, threads, winograd
+from reproduce.engine.simd import PANEL, ROWS
+
+# Outputs of a tile for each size of filter that Winograd's method computes.
+OUTPUTS_OF_A_TILE = {3: 4, 5: 2, 7: 2}
+# With fewer channels most of a panel of 16 would be padding.
+FEWEST_CHANNELS = 8
+# Floats of transformed tiles that one thread works on at a time: they should stay in its share of the cache.
+FLOATS_IN_CACHE = 1 << 19
+
+
+def _panels(length: int) -> int:
+    return -(-length // PANEL)
+
+
+def _whole_panels(bias: np.ndarray | None, outputs: int) -> np.ndarray:
+    padded = np.zeros(_panels(outputs) * PANEL, np.float32)
+    if bias is not None:
+        padded[:outputs] = bias
+    return padded
+
+
+def uses_winograd(x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> bool:
+    """Whether a convolution of these shapes, NCHW and KCHW, goes through Winograd's method."""
+    filter_height, filter_width = w_shape[2:]
+    return filter_height == filter_width and filter_height in OUTPUTS_OF_A_TILE and x_shape[1] >= FEWEST_CHANNELS
+
+
+class _Shapes:
+    """Sizes of one Winograd convolution: of its tiles, groups of images, and scratch arrays."""
+
+    def __init__(self, x_shape: tuple[int, ...], w_shape: tuple[int, ...], pad: tuple[int, int]) -> None:
+        self.images, self.channels, self.height, self.width = x_shape
+        self.outputs, _, taps, _ = w_shape
+        self.top, self.left = pad
+        m = OUTPUTS_OF_A_TILE[taps]
+        self.m, self.r, self.n = (0,) * m, (0,) * taps, m + taps - 1
+        self.out_height, self.out_width = self.height + 2 * self.top - taps + 1, self.width + 2 * self.left - taps + 1
+        tiles_y, tiles_x = -(-self.out_height // m), -(-self.out_width // m)
+        self.inner, self.outer = _panels(self.channels), _panels(self.outputs)
+        frequencies = self.n * self.n
+        floats = frequencies * tiles_y * tiles_x * (self.inner + self.outer) * PANEL
+        self.group = max(1, min(-(-self.images // threads.COUNT), FLOATS_IN_CACHE // floats))
+        room = self.group * tiles_y * tiles_x + ROWS
+        self.scratch = (
+            frequencies * room * (self.inner + self.outer) * PANEL
+            + (tiles_y * m + taps - 1) * (tiles_x * m + taps - 1) * self.inner * PANEL
+            + tiles_y * m * tiles_x * m * self.outer * PANEL
+        )
+        self.transformed_filters = frequencies * self.inner * self.outer * PANEL * PANEL
+
+    def filters(self, weights: np.ndarray, transposed: bool) -> np.ndarray:
+        u = memory.empty((self.transformed_filters,))
+        if self.channels % PANEL or self.outputs % PANEL:
+            u[:] = 0
+        threads.run(
+            winograd.filters, self.inner if transposed else self.outer, self.m, self.r, weights.reshape(-1),
+            self.outputs, self.channels, transposed, u,
+        )  # fmt: skip
+        return u
+
+
+def _winograd_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, pad: tuple[int, int]) -> np.ndarray:
+    s = _Shapes(x.shape, weights.shape, pad)
+    y = memory.empty((s.images, s.out_height, s.out_width, s.outputs))
+    threads.run(
+        winograd.forward, s.images, s.m, s.r, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top, s.left,
+        s.filters(weights, transposed=False), _whole_panels(bias, s.outputs), y.reshape(-1), s.out_height,
+        s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)),
+    )  # fmt: skip
+    return memory.nchw(y)
+
+
+def _winograd_backward(
+    x: np.ndarray, weights: np.ndarray, gy: np.ndarray, pad: tuple[int, int], with_weights: bool, with_input: bool
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    s = _Shapes(x.shape, weights.shape, pad)
+    nothing = np.zeros(1, np.float32)
+    gx = memory.empty((s.images, s.height, s.width, s.channels)) if with_input else nothing
+    gu = memory.empty((threads.COUNT, s.transformed_filters if with_weights else 1))
+    gbias = np.zeros((threads.COUNT, s.outer * PANEL), np.float32)
+    slots = threads.run(
+        winograd.backward, s.images, s.m, s.r, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top,
+        s.left, s.filters(weights, transposed=True) if with_input else nothing, memory.nhwc(gy).reshape(-1),
+        s.out_height, s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)), gu, gbias,
+        gx.reshape(-1), with_weights, with_input,
+    )  # fmt: skip
+    gw = None
+    if with_weights:
+        gw = np.empty(weights.shape, np.float32)
+        threads.run(
+            winograd.filter_gradient, s.outer, s.m, s.r, gu.reshape(-1), slots, s.outputs, s.channels, gw.reshape(-1)
+        )
+    gb = gbias[:slots, : s.outputs].sum(axis=0)
+    return memory.nchw(gx) if with_input else None, gw, gb
+
+
+def _rows_in_panels(weights: np.ndarray) -> np.ndarray:
+    """W (K, C, kh, kw) as [K / 16, kh, kw * C, 16], flat."""
+    outputs, channels, filter_height, filter_width = weights.shape
+    padded = np.zeros((_panels(outputs) * PANEL, filter_height, filter_width * channels), np.float32)
+    padded[:outputs] = weights.transpose(0, 2, 3, 1).reshape(outputs, filter_height, -1)
+    return np.ascontiguousarray(
+        padded.reshape(-1, PANEL, filter_height, filter_width * channels).transpose(0, 2, 3, 1)
+    ).reshape(-1)
+
+
+def _direct_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, pad: tuple[int, int]) -> np.ndarray:
+    images, channels, height, width = x.shape
+    outputs, _, filter_height, filter_width = weights.shape
+    out_height, out_width = height + 2 * pad[0] - filter_height + 1, width + 2 * pad[1] - filter_width + 1
+    y = memory.empty((images, out_height, out_width, outputs))
+    image = (height + 2 * pad[0]) * (width + 2 * pad[1]) * channels
+    scratch = (out_width + ROWS) * PANEL + image + ROWS * channels
+    threads.run(
+        direct.forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *pad, _rows_in_panels(weights),
+        filter_height, filter_width, _whole_panels(bias, outputs), y.reshape(-1), out_height, out_width, outputs,
+        memory.empty((threads.COUNT, scratch)),
+    )  # fmt: skip
+    return memory.nchw(y)
+
+
+def _direct_weight_gradient(
+    x: np.ndarray, weights_shape: tuple[int, ...], gy: np.ndarray, pad: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    images, channels, height, width = x.shape
+    outputs, _, filter_height, filter_width = weights_shape
+    out_height, out_width = gy.shape[2:]
+    image = (height + 2 * pad[0]) * (width + 2 * pad[1]) * channels
+    scratch = _panels(outputs) * out_height * out_width * PANEL + image + ROWS
+    filter_row = filter_width * channels
+    sums = memory.empty((threads.COUNT, _panels(outputs) * filter_height * (filter_row + ROWS) * PANEL))
+    bias_sums = np.zeros((threads.COUNT, outputs), np.float32)
+    slots = threads.run(
+        direct.weight_gradient, images, memory.nhwc(x).reshape(-1), height, width, channels, *pad,
+        memory.nhwc(gy).reshape(-1), filter_height, filter_width, out_height, out_width, outputs,
+        memory.empty((threads.COUNT, scratch)), sums, bias_sums,
+    )  # fmt: skip
+    gw = sums[:slots].sum(axis=0).reshape(-1, filter_height, filter_row + ROWS, PANEL)[:, :, :filter_row]
+    gw = gw.transpose(0, 3, 1, 2).reshape(-1, filter_height, filter_width, channels)[:outputs]
+    return np.ascontiguousarray(gw.transpose(0, 3, 1, 2)), bias_sums[:slots].sum(axis=0)
+
+
+def forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, pad: tuple[int, int]) -> np.ndarray:
+    """y (N, K, H', W') in NHWC memory of x (N, C, H, W), weights (K, C, kh, kw) and bias (K,), all float32."""
+    weights = np.ascontiguousarray(weights)
+    compute = _winograd_forward if uses_winograd(x.shape, weights.shape) else _direct_forward
+    return compute(x, weights, bias, pad)
+
+
+def backward(
+    x: np.ndarray, weights: np.ndarray, gy: np.ndarray, pad: tuple[int, int], with_weights: bool, with_input: bool
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
+    """The gradients by x, W and b, or None for those that are not wanted; that by b comes with W's."""
+    weights = np.ascontiguousarray(weights)
+    if uses_winograd(x.shape, weights.shape):
+        return _winograd_backward(x, weights, gy, pad, with_weights, with_input)
+    gx = gw = gb = None
+    if with_weights:
+        gw, gb = _direct_weight_gradient(x, weights.shape, gy, pad)
+    if with_input:
+        # gx = gy * W with its taps reversed, inputs and outputs exchanged.
+        reversed_weights = np.ascontiguousarray(weights[:, :, ::-1, ::-1].transpose(1, 0, 2, 3))
+        pad = (weights.shape[2] - 1 - pad[0], weights.shape[3] - 1 - pad[1])
+        gx = _direct_forward(gy, reversed_weights, None, pad)
+    return gx, gw, gb

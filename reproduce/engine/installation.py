@@ -1,0 +1,98 @@
+"""Where the engine meets Chainer: methods of Chainer's own function nodes, wrapped once.
+
+The nodes, their type checks, hooks, labels and graphs stay Chainer's. Only `forward_cpu` (`forward`, where a node has
+no other) first asks the engine, and `backward` goes the way that forward went. A node that the engine computed
+carries what its backward needs as `node.engine_state`.
+"""
+
+import functools
+import threading
+from collections.abc import Callable
+
+import chainer
+from chainer.functions.activation.relu import ReLU
+from chainer.functions.connection.convolution_2d import Convolution2DFunction
+from chainer.functions.connection.linear import LinearFunction
+from chainer.functions.noise.dropout import Dropout
+from chainer.functions.normalization.batch_normalization import BatchNormalization, FixedBatchNormalization
+from chainer.functions.pooling.average_pooling_2d import AveragePooling2D
+from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
+from chainer.optimizers.adam import AdamRule
+from chainer.optimizers.momentum_sgd import MomentumSGDRule
+from chainer.optimizers.rmsprop import RMSpropRule
+
+from reproduce import engine
+from reproduce.engine import nodes, normalization, updates
+
+_installed = False
+_lock = threading.Lock()
+
+
+def _wrap_forward(node_class: type, name: str, forward: Callable) -> None:
+    stock = getattr(node_class, name)
+
+    @functools.wraps(stock)
+    def wrapped(self, inputs):
+        self.engine_state = None
+        if engine.current() == "fast":
+            outputs = forward(self, inputs)
+            if outputs is not None:
+                return outputs
+        return stock(self, inputs)
+
+    setattr(node_class, name, wrapped)
+
+
+def _wrap_backward(node_class: type, backward: Callable, restore: Callable | None = None) -> None:
+    stock = node_class.backward
+
+    @functools.wraps(stock)
+    def wrapped(self, indexes, grad_outputs):
+        if getattr(self, "engine_state", None) is not None:
+            # Gradients that shall themselves be differentiated are Chainer's; `enable_backprop` says so here.
+            gradients = None if chainer.config.enable_backprop else backward(self, indexes, grad_outputs)
+            if gradients is not None:
+                return gradients
+            if restore is not None:
+                restore(self)
+        return stock(self, indexes, grad_outputs)
+
+    node_class.backward = wrapped
+
+
+def _wrap_update(rule_class: type, update: Callable) -> None:
+    stock = rule_class.update_core_cpu
+
+    @functools.wraps(stock)
+    def wrapped(self, param):
+        if engine.current() != "fast" or not update(self, param):
+            stock(self, param)
+
+    rule_class.update_core_cpu = wrapped
+
+
+def install() -> None:
+    """Wrap Chainer's methods; they still run Chainer's code wherever the engine is not in use."""
+    global _installed
+    with _lock:
+        if _installed:
+            return
+        _wrap_forward(Convolution2DFunction, "forward_cpu", nodes.convolution_forward)
+        _wrap_backward(Convolution2DFunction, nodes.convolution_backward)
+        _wrap_forward(LinearFunction, "forward", nodes.linear_forward)
+        _wrap_backward(LinearFunction, nodes.linear_backward)
+        _wrap_forward(BatchNormalization, "forward", normalization.forward)
+        _wrap_backward(BatchNormalization, normalization.backward)
+        _wrap_forward(FixedBatchNormalization, "forward", normalization.fixed_forward)
+        _wrap_forward(ReLU, "forward_cpu", nodes.relu_forward)
+        _wrap_backward(ReLU, nodes.relu_backward)
+        _wrap_forward(Dropout, "forward_cpu", nodes.dropout_forward)
+        _wrap_backward(Dropout, nodes.dropout_backward, nodes.restore_dropout)
+        _wrap_forward(MaxPoolingND, "forward_cpu", nodes.max_pooling_forward)
+        _wrap_backward(MaxPoolingND, nodes.max_pooling_backward, nodes.restore_max_pooling)
+        _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward)
+        _wrap_backward(AveragePooling2D, nodes.average_pooling_backward)
+        _wrap_update(AdamRule, updates.adam)
+        _wrap_update(MomentumSGDRule, updates.momentum_sgd)
+        _wrap_update(RMSpropRule, updates.rmsprop)
+        _installed = True

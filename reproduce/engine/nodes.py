@@ -1,0 +1,249 @@
+"""Operations as pairs of functions on Chainer's node, forward and backward (normalization has its own module).
+
+A forward gets the node and its input arrays; it returns the outputs and sets `node.engine_state`, or returns None for
+what the engine does not cover. A backward is only called for nodes that the engine computed, and returns Variables;
+or None, after which Chainer's own backward runs, on what `restore_…` gives it.
+"""
+
+import chainer
+import numpy as np
+from chainer import Variable
+from chainer.utils.conv import get_conv_outsize
+
+from reproduce.engine import convolution, linear, loops, memory, pooling, threads, uniform
+
+# Fewer values are not worth the way to another thread, about 20 microseconds.
+SMALLEST_RANGE = 1 << 14
+
+
+def covered(*arrays: object) -> bool:
+    """Whether all of these are NumPy arrays of float32, of this machine's byte order, and none is empty."""
+    return all(type(array) is np.ndarray and array.dtype == np.float32 and array.size for array in arrays)
+
+
+def _is_channels_last(array: np.ndarray) -> bool:
+    return array.ndim == 4 and array.transpose(0, 2, 3, 1).flags.c_contiguous
+
+
+def _empty_like(array: np.ndarray, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
+    """An array of this shape in NHWC memory if the given one's is, else C-contiguous."""
+    if _is_channels_last(array):
+        images, channels, height, width = array.shape
+        return memory.nchw(memory.empty((images, height, width, channels), dtype))
+    return memory.empty(array.shape, dtype)
+
+
+def _flat(array: np.ndarray) -> np.ndarray:
+    """The values in the order of `_empty_like`'s memory: a view where they already lie so."""
+    return (memory.nhwc(array) if _is_channels_last(array) else np.ascontiguousarray(array)).reshape(-1)
+
+
+def _flat_like(array: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """The values in the order in which `_flat(model)` has them."""
+    return (memory.nhwc(array) if _is_channels_last(model) else np.ascontiguousarray(array)).reshape(-1)
+
+
+def constants(*arrays: np.ndarray) -> tuple[Variable, ...]:
+    """Gradients as Chainer wants them returned."""
+    return tuple(Variable(array, requires_grad=False) for array in arrays)
+
+
+# --- convolution
+
+
+def convolution_forward(node, inputs):
+    x, weights = inputs[:2]
+    bias = inputs[2] if len(inputs) == 3 else None
+    plain = node.sy == node.sx == node.dy == node.dx == node.groups == 1 and not node.cudnn_fast
+    if not plain or not covered(*inputs) or any(layout is not None for layout in node.input_layouts):
+        return None
+    filter_height, filter_width = weights.shape[2:]
+    if not (0 <= node.ph < filter_height and 0 <= node.pw < filter_width):
+        return None
+    if x.shape[2] + 2 * node.ph < filter_height or x.shape[3] + 2 * node.pw < filter_width:
+        return None  # Chainer refuses it
+    node.retain_inputs((0, 1))
+    node.engine_state = (int(node.ph), int(node.pw))
+    return (convolution.forward(x, weights, bias, node.engine_state),)
+
+
+def convolution_backward(node, indexes, grad_outputs):
+    x, weights = (variable.array for variable in node.get_retained_inputs())
+    gy = grad_outputs[0].array
+    if not covered(x, weights, gy):
+        return None
+    gradients = convolution.backward(x, weights, gy, node.engine_state, 1 in indexes or 2 in indexes, 0 in indexes)
+    return constants(*(gradients[i] for i in indexes))
+
+
+# --- ReLU
+
+
+def relu_forward(node, inputs):
+    (x,) = inputs
+    if not covered(x):
+        return None
+    y = _empty_like(x)
+    threads.run(loops.relu, x.size, _flat(x), _flat(y), smallest=SMALLEST_RANGE)
+    node.retain_outputs((0,))
+    node.engine_state = True
+    return (y,)
+
+
+def relu_backward(node, indexes, grad_outputs):
+    y = node.get_retained_outputs()[0].array
+    gy = grad_outputs[0].array
+    if not covered(y, gy):
+        return None
+    gx = _empty_like(y)
+    threads.run(loops.relu_gradient, y.size, _flat(y), _flat_like(gy, y), _flat(gx), smallest=SMALLEST_RANGE)
+    return constants(gx)
+
+
+# --- linear
+
+
+def linear_forward(node, inputs):
+    x, weights = inputs[:2]
+    if not covered(*inputs):
+        return None
+    node._config_use_ideep = chainer.config.use_ideep
+    node.retain_inputs((0, 1))
+    node.engine_state = True
+    return (linear.forward(x, weights, inputs[2] if len(inputs) == 3 else None),)
+
+
+def linear_backward(node, indexes, grad_outputs):
+    x, weights = (variable.array for variable in node.get_retained_inputs())
+    gy = grad_outputs[0].array
+    if not covered(x, weights, gy):
+        return None
+    compute = (
+        lambda: linear.input_gradient(weights, gy),
+        lambda: linear.weight_gradient(x, gy),
+        lambda: gy.sum(axis=0),
+    )
+    return constants(*(compute[i]() for i in indexes))
+
+
+# --- dropout
+
+
+def dropout_forward(node, inputs):
+    (x,) = inputs
+    if node.mask is not None or node.return_mask or not covered(x) or x.ndim == 0:
+        return None
+    words = uniform.draw(x.size)
+    if words is None:
+        return None
+    y, kept = _empty_like(x), _empty_like(x, np.uint8)
+    channels, pixels = (x.shape[1], x.shape[2] * x.shape[3]) if _is_channels_last(x) else (x.size // len(x), 1)
+    scale = np.float32(1.0 / (1 - node.dropout_ratio))
+    threads.run(
+        loops.drop, len(x), _flat(x), words, float(node.dropout_ratio), scale, channels, pixels, _flat(kept), _flat(y)
+    )
+    node.engine_state = (kept, scale)
+    return (y,)
+
+
+def dropout_backward(node, indexes, grad_outputs):
+    gy = grad_outputs[0].array
+    if not covered(gy):
+        return None
+    kept, scale = node.engine_state
+    gx = _empty_like(kept)
+    threads.run(
+        loops.drop_gradient, gy.size, _flat_like(gy, kept), _flat(kept), scale, _flat(gx), smallest=SMALLEST_RANGE
+    )
+    return constants(gx)
+
+
+def restore_dropout(node):
+    kept, scale = node.engine_state
+    node.mask = scale * kept.astype(np.float32)
+
+
+# --- pooling
+
+
+def _windows(node, x: np.ndarray, cover_all: bool) -> tuple[int, ...] | None:
+    """(kh, kw, sy, sx, ph, pw, out_height, out_width), or None for what only Chainer can judge."""
+    kh, kw, sy, sx, ph, pw = node
+    out_height = get_conv_outsize(x.shape[2], kh, sy, ph, cover_all)
+    out_width = get_conv_outsize(x.shape[3], kw, sx, pw, cover_all)
+    if min(sy, sx, out_height, out_width) < 1 or min(ph, pw) < 0 or kh * kw > 256:
+        return None
+    return kh, kw, sy, sx, ph, pw, out_height, out_width
+
+
+def _windows_are_apart(shape: tuple[int, ...], windows: tuple[int, ...]) -> bool:
+    kh, kw, sy, sx, ph, pw, out_height, out_width = windows
+    tiled = (kh, kw, ph, pw) == (sy, sx, 0, 0)
+    return tiled and out_height * sy >= shape[2] and out_width * sx >= shape[3]
+
+
+def max_pooling_forward(node, inputs):
+    (x,) = inputs
+    if node.ndim != 2 or node.return_indices or not covered(x):
+        return None
+    windows = _windows((*node.ksize, *node.stride, *node.pad), x, node.cover_all)
+    if windows is None:
+        return None
+    images, channels, height, width = x.shape
+    y = memory.empty((images, *windows[-2:], channels))
+    indexes = memory.empty(y.shape, np.uint8)
+    threads.run(
+        pooling.max_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1),
+        indexes.reshape(-1),
+    )  # fmt: skip
+    node._in_shape, node._in_dtype = x.shape, x.dtype
+    node.engine_state = (windows, indexes)
+    return (memory.nchw(y),)
+
+
+def max_pooling_backward(node, indexes, grad_outputs):
+    gy = grad_outputs[0].array
+    if not covered(gy):
+        return None
+    windows, places = node.engine_state
+    images, channels, height, width = node._in_shape
+    gx = memory.empty((images, height, width, channels))
+    threads.run(
+        pooling.max_backward, images, memory.nhwc(gy).reshape(-1), places.reshape(-1), height, width, channels,
+        *windows, _windows_are_apart(node._in_shape, windows), gx.reshape(-1),
+    )  # fmt: skip
+    return constants(memory.nchw(gx))
+
+
+def restore_max_pooling(node):
+    node.indexes = np.ascontiguousarray(memory.nchw(node.engine_state[1]).astype(np.int64))
+
+
+def average_pooling_forward(node, inputs):
+    (x,) = inputs
+    if not covered(x):
+        return None
+    windows = _windows((node.kh, node.kw, node.sy, node.sx, node.ph, node.pw), x, False)
+    if windows is None:
+        return None
+    images, channels, height, width = x.shape
+    y = memory.empty((images, *windows[-2:], channels))
+    threads.run(
+        pooling.average_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1)
+    )
+    node._in_shape, node._in_dtype = x.shape, x.dtype
+    node.engine_state = windows
+    return (memory.nchw(y),)
+
+
+def average_pooling_backward(node, indexes, grad_outputs):
+    gy = grad_outputs[0].array
+    if not covered(gy):
+        return None
+    images, channels, height, width = node._in_shape
+    gx = memory.empty((images, height, width, channels))
+    threads.run(
+        pooling.average_backward, images, memory.nhwc(gy).reshape(-1), height, width, channels, *node.engine_state,
+        _windows_are_apart(node._in_shape, node.engine_state), gx.reshape(-1),
+    )  # fmt: skip
+    return constants(memory.nchw(gx))

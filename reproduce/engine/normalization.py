@@ -1,0 +1,120 @@
+"""Batch normalization on Chainer's nodes, as in `nodes`: by the batch's own statistics, or by fixed ones.
+
+Ioffe & Szegedy 2015 (arXiv:1502.03167), Algorithm 1, and the gradients of section 3.
+"""
+
+import chainer
+import numpy as np
+from chainer.functions.normalization.batch_normalization import GeneralBatchNormalizationImpl
+
+from reproduce.engine import loops, memory, threads
+from reproduce.engine.nodes import constants, covered
+
+
+def _normalized_axes(node, x: np.ndarray, gamma: np.ndarray) -> bool:
+    """Whether these are the channels of images or of plain vectors."""
+    if gamma.ndim != 1 or any(layout is not None for layout in node.input_layouts):
+        return False
+    return (x.ndim == 4 and node.axis in (None, (0, 2, 3))) or (x.ndim == 2 and node.axis in (None, (0,)))
+
+
+def _pixels(x: np.ndarray) -> np.ndarray:
+    """(N, C, H, W) or (N, C) as a flat array of rows of C values."""
+    return (memory.nhwc(x) if x.ndim == 4 else np.ascontiguousarray(x)).reshape(-1)
+
+
+def _empty_pixels(x: np.ndarray) -> np.ndarray:
+    if x.ndim == 2:
+        return memory.empty(x.shape)
+    images, channels, height, width = x.shape
+    return memory.nchw(memory.empty((images, height, width, channels)))
+
+
+def _repeats(channels: int) -> int:
+    return max(1, 512 // channels)
+
+
+def _normalize(x, mean, scale, beta):
+    y = _empty_pixels(x)
+    channels, repeats = len(mean), _repeats(len(mean))
+    threads.run(
+        loops.normalize, x.size // channels, _pixels(x), channels, channels * repeats, np.tile(mean, repeats),
+        np.tile(scale, repeats), np.tile(beta, repeats), _pixels(y),
+    )  # fmt: skip
+    return y
+
+
+def _moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and (biased) variance of each channel, float32."""
+    rows = x.size // channels
+    means, squares = np.empty((threads.COUNT, channels)), np.empty((threads.COUNT, channels))
+    slots = threads.run(
+        loops.moments, rows, _pixels(x), channels, channels * _repeats(channels), means, squares
+    )  # fmt: skip
+    bounds = np.array([rows * slot // slots for slot in range(slots + 1)], np.float64)
+    counts = np.diff(bounds)[:, None]
+    mean = (counts * means[:slots]).sum(axis=0) / rows
+    variance = (squares[:slots].sum(axis=0) + (counts * (means[:slots] - mean) ** 2).sum(axis=0)) / rows
+    return mean.astype(np.float32), variance.astype(np.float32)
+
+
+def forward(node, inputs):
+    x, gamma, beta = inputs
+    running = [node.running_mean, node.running_var]
+    if not covered(*inputs, *(array for array in running if array is not None)) or not _normalized_axes(node, x, gamma):
+        return None
+    if x.size == gamma.size:  # Chainer warns
+        return None
+    node.retain_inputs((0, 1))
+    node.axis = (0, 2, 3) if x.ndim == 4 else (0,)
+    node.key_axis = (1,)
+    node.expander = (None, slice(None), None, None) if x.ndim == 4 else (None, slice(None))
+    node._impl = GeneralBatchNormalizationImpl()
+    mean, variance = _moments(x, gamma.size)
+    node.mean, node.var = mean, variance
+    node.inv_std = np.reciprocal(np.sqrt(variance + np.float32(node.eps)))
+    if node.running_mean is not None:
+        rows = x.size // gamma.size
+        adjust = rows / max(rows - 1.0, 1.0)
+        node.running_mean *= node.decay
+        node.running_mean += (1 - node.decay) * mean
+        node.running_var *= node.decay
+        node.running_var += (1 - node.decay) * adjust * variance
+    node.engine_state = gamma * node.inv_std
+    return (_normalize(x, mean, node.engine_state, beta),)
+
+
+def backward(node, indexes, grad_outputs):
+    x, gamma = (variable.array for variable in node.get_retained_inputs())
+    gy = grad_outputs[0].array
+    if not covered(x, gamma, gy):
+        return None
+    scale = node.engine_state
+    channels, repeats, rows = gamma.size, _repeats(gamma.size), x.size // gamma.size
+    wide = channels * repeats
+    mean = np.tile(node.mean, repeats)
+    sums, products = np.empty((threads.COUNT, channels)), np.empty((threads.COUNT, channels))
+    pixels, gradients = _pixels(x), _pixels(gy)
+    slots = threads.run(
+        loops.gradient_sums, rows, pixels, gradients, channels, wide, mean, sums, products
+    )  # fmt: skip
+    gbeta = sums[:slots].sum(axis=0)
+    ggamma = products[:slots].sum(axis=0) * node.inv_std
+    gx = _empty_pixels(x)
+    if 0 in indexes:
+        slope = (scale * node.inv_std * ggamma / rows).astype(np.float32)
+        offset = (scale * gbeta / rows).astype(np.float32)
+        threads.run(
+            loops.gradient, rows, pixels, gradients, channels, wide, mean, np.tile(scale, repeats),
+            np.tile(slope, repeats), np.tile(offset, repeats), _pixels(gx),
+        )  # fmt: skip
+    results = (gx, ggamma.astype(np.float32), gbeta.astype(np.float32))
+    return constants(*(results[i] for i in indexes))
+
+
+def fixed_forward(node, inputs):
+    x, gamma, beta, mean, variance = inputs
+    if chainer.config.enable_backprop or not covered(*inputs) or not _normalized_axes(node, x, gamma):
+        return None
+    inv_std = np.sqrt(np.reciprocal(variance + np.float32(node.eps)))
+    return (_normalize(x, mean, gamma * inv_std, beta),)

@@ -1,0 +1,216 @@
+"""Convolution of odd square filters with stride 1 by Winograd's minimal filtering, F(m x m, r x r).
+
+Lavin & Gray 2016 (arXiv:1509.09308), section 4. With n = m + r - 1, an image is cut into n x n input tiles that
+overlap by r - 1; for each of the n * n frequencies f the transformed tiles V[f] (tiles x channels) and filters U[f]
+(channels x outputs) are multiplied, and the products M[f] are transformed back to m x m outputs a tile.
+
+All work on a group of images is done by one thread while its tiles are in the cache. V, U, M and their gradients lie
+in panels of 16 columns: V[f, channel panel, tile, 16], U[f, output panel, channel, 16]. Arrays are flat float32;
+images are NHWC. m and r come as tuples of that length (`simd`).
+"""
+
+import numpy as np
+
+from reproduce.engine.compilation import kernel
+from reproduce.engine.panels import add, clear, crop_image, multiply, pad_image
+from reproduce.engine.simd import (
+    PANEL,
+    ROWS,
+    adjoint_of_filter,
+    adjoint_of_input,
+    adjoint_of_output,
+    transform_filter,
+    transform_input,
+    transform_output,
+)
+
+
+@kernel
+def filters(slot, first, last, m, r, weights, outputs, channels, transposed, u):
+    """Transform W (K, C, r, r) to U[f, K / 16, C, 16], or if `transposed` to U[f, C / 16, K, 16]; `u` is zeroed.
+
+    A unit of work is one panel.
+    """
+    n, taps = len(m) + len(r) - 1, len(r)
+    tile = np.zeros(taps * taps * PANEL, np.float32)
+    across, along = (channels, outputs) if transposed else (outputs, channels)
+    rows = -(-along // PANEL) * PANEL
+    panels = -(-across // PANEL)
+    across_stride, along_stride = taps * taps, channels * taps * taps
+    if not transposed:
+        across_stride, along_stride = along_stride, across_stride
+    frequency = panels * rows * PANEL
+    for panel in range(first, last):
+        width = min(PANEL, across - panel * PANEL)
+        for row in range(along):
+            for lane in range(width):
+                origin = (panel * PANEL + lane) * across_stride + row * along_stride
+                for tap in range(taps * taps):
+                    tile[tap * PANEL + lane] = weights[origin + tap]
+            place = (panel * rows + row) * PANEL
+            transform_filter(m, r, tile, 0, taps * PANEL, PANEL, u, place, n * frequency, frequency, u, 0)
+
+
+@kernel
+def filter_gradient(slot, first, last, m, r, gu, slots, outputs, channels, gw):
+    """Add the gradients by U of all slots up, [slot, f, K / 16, C, 16], and transform them to gW (K, C, r, r)."""
+    n, taps = len(m) + len(r) - 1, len(r)
+    tile = np.zeros(taps * taps * PANEL, np.float32)
+    rows = -(-channels // PANEL) * PANEL
+    panels = -(-outputs // PANEL)
+    frequency = panels * rows * PANEL
+    for panel in range(first, last):
+        width = min(PANEL, outputs - panel * PANEL)
+        for row in range(channels):
+            tile[:] = 0
+            for part in range(slots):
+                place = part * n * n * frequency + (panel * rows + row) * PANEL
+                adjoint_of_filter(m, r, gu, place, n * frequency, frequency, tile, 0, taps * PANEL, PANEL, gu, 0)
+            for lane in range(width):
+                origin = ((panel * PANEL + lane) * channels + row) * taps * taps
+                for tap in range(taps * taps):
+                    gw[origin + tap] = tile[tap * PANEL + lane]
+
+
+@kernel
+def forward(
+    slot, first, last, m, r, x, height, width, channels, top, left, u, bias, y, out_height, out_width, outputs, group,
+    scratches,
+):  # fmt: skip
+    """Images `first` to `last` of y = x * W + b, in groups of `group` images; `bias` has whole panels."""
+    n, zero = len(m) + len(r) - 1, np.float32(0)
+    tiles_y, tiles_x = -(-out_height // len(m)), -(-out_width // len(m))
+    tiles = tiles_y * tiles_x
+    inner, outer = -(-channels // PANEL), -(-outputs // PANEL)
+    columns, stride = tiles_x * len(m) + len(r) - 1, inner * PANEL
+    out_columns, out_stride = tiles_x * len(m), outer * PANEL
+    room = group * tiles + ROWS
+    in_frequency, out_frequency = inner * room * PANEL, outer * room * PANEL
+    scratch = scratches[slot]
+    # The scratch: V, M, one padded image in, one padded image out.
+    m_start = n * n * in_frequency
+    image = m_start + n * n * out_frequency
+    out_image = image + (tiles_y * len(m) + len(r) - 1) * columns * stride
+    clear(out_image - image, (scratch,), (image,), (zero,))
+    whole = out_columns == out_width and tiles_y * len(m) == out_height and out_stride == outputs
+    for start in range(first, last, group):
+        count = min(group, last - start)
+        for i in range(count):
+            pad_image(x, (start + i) * height * width * channels, height, width, channels, scratch, image, top, left,
+                      columns, stride)  # fmt: skip
+            for tile in range(tiles):
+                place = image + (tile // tiles_x * columns + tile % tiles_x) * len(m) * stride
+                for panel in range(inner):
+                    transform_input(
+                        m, r, scratch, place + panel * PANEL, columns * stride, stride, scratch,
+                        (panel * room + i * tiles + tile) * PANEL, n * in_frequency, in_frequency, bias, 0,
+                    )  # fmt: skip
+        for f in range(n * n):
+            for panel in range(outer):
+                multiply(
+                    scratch, f * in_frequency, PANEL, room * PANEL, 1, count * tiles, u,
+                    (f * outer + panel) * inner * PANEL * PANEL, PANEL * PANEL, inner, PANEL, scratch,
+                    m_start + f * out_frequency + panel * room * PANEL, 0,
+                )  # fmt: skip
+        for i in range(count):
+            origin = (start + i) * out_height * out_width * outputs
+            target, target_start = (y, origin) if whole else (scratch, out_image)
+            for tile in range(tiles):
+                place = (tile // tiles_x * out_columns + tile % tiles_x) * len(m) * out_stride
+                for panel in range(outer):
+                    transform_output(
+                        m, r, scratch, m_start + (panel * room + i * tiles + tile) * PANEL, n * out_frequency,
+                        out_frequency, target, target_start + place + panel * PANEL, out_columns * out_stride,
+                        out_stride, bias, panel * PANEL,
+                    )  # fmt: skip
+            if not whole:
+                crop_image(scratch, out_image, 0, 0, out_columns, out_stride, y, origin, out_height, out_width, outputs)
+
+
+@kernel
+def backward(
+    slot, first, last, m, r, x, height, width, channels, top, left, u_transposed, gy, out_height, out_width, outputs,
+    group, scratches, gu, gbias, gx, with_weights, with_input,
+):  # fmt: skip
+    """Gradients from images `first` to `last`: by U and b into this slot's sums, by x into `gx`.
+
+    With D = A gy Aᵀ: gU[f] = V[f]ᵀ D[f], gx = B (D[f] U[f]ᵀ) Bᵀ, and gb is D's entry at the point (1, 1), where A
+    sums the tile.
+    """
+    n, zero = len(m) + len(r) - 1, np.float32(0)
+    tiles_y, tiles_x = -(-out_height // len(m)), -(-out_width // len(m))
+    tiles = tiles_y * tiles_x
+    inner, outer = -(-channels // PANEL), -(-outputs // PANEL)
+    columns, stride = tiles_x * len(m) + len(r) - 1, inner * PANEL
+    rows = tiles_y * len(m) + len(r) - 1
+    out_columns, out_stride = tiles_x * len(m), outer * PANEL
+    room = group * tiles + ROWS
+    in_frequency, out_frequency = inner * room * PANEL, outer * room * PANEL
+    scratch, sums, bias_sums = scratches[slot], gu[slot], gbias[slot]
+    # The scratch: V and later the gradients by V, D, one padded image of x or gx, one of gy.
+    d_start = n * n * in_frequency
+    image = d_start + n * n * out_frequency
+    out_image = image + rows * columns * stride
+    clear(out_image + tiles_y * len(m) * out_columns * out_stride - image, (scratch,), (image,), (zero,))
+    bias_sums[:] = 0
+    whole = out_columns == out_width and tiles_y * len(m) == out_height and out_stride == outputs
+    for start in range(first, last, group):
+        count = min(group, last - start)
+        if with_weights:
+            if with_input:
+                clear(out_image - image, (scratch,), (image,), (zero,))
+            for i in range(count):
+                pad_image(x, (start + i) * height * width * channels, height, width, channels, scratch, image, top,
+                          left, columns, stride)  # fmt: skip
+                for tile in range(tiles):
+                    place = image + (tile // tiles_x * columns + tile % tiles_x) * len(m) * stride
+                    for panel in range(inner):
+                        transform_input(
+                            m, r, scratch, place + panel * PANEL, columns * stride, stride, scratch,
+                            (panel * room + i * tiles + tile) * PANEL, n * in_frequency, in_frequency, scratch, 0,
+                        )  # fmt: skip
+        for i in range(count):
+            origin = (start + i) * out_height * out_width * outputs
+            if not whole:
+                pad_image(gy, origin, out_height, out_width, outputs, scratch, out_image, 0, 0, out_columns, out_stride)
+            source, source_start = (gy, origin) if whole else (scratch, out_image)
+            for tile in range(tiles):
+                place = (tile // tiles_x * out_columns + tile % tiles_x) * len(m) * out_stride
+                for panel in range(outer):
+                    adjoint_of_output(
+                        m, r, source, source_start + place + panel * PANEL, out_columns * out_stride, out_stride,
+                        scratch, d_start + (panel * room + i * tiles + tile) * PANEL, n * out_frequency,
+                        out_frequency, scratch, 0,
+                    )  # fmt: skip
+        if with_weights:
+            for panel in range(outer):
+                point = d_start + (n + 1) * out_frequency + panel * room * PANEL
+                for tile in range(count * tiles):
+                    add(PANEL, (scratch, bias_sums), (point + tile * PANEL, panel * PANEL), ())
+            for f in range(n * n):
+                for panel in range(outer):
+                    for channel_panel in range(inner):
+                        multiply(
+                            scratch, f * in_frequency + channel_panel * room * PANEL, 1, 0, PANEL, PANEL, scratch,
+                            d_start + f * out_frequency + panel * room * PANEL, 0, 1, count * tiles, sums,
+                            ((f * outer + panel) * inner + channel_panel) * PANEL * PANEL, 1 if start != first else 0,
+                        )  # fmt: skip
+        if with_input:
+            for f in range(n * n):
+                for panel in range(inner):
+                    multiply(
+                        scratch, d_start + f * out_frequency, PANEL, room * PANEL, 1, count * tiles, u_transposed,
+                        (f * inner + panel) * outer * PANEL * PANEL, PANEL * PANEL, outer, PANEL, scratch,
+                        f * in_frequency + panel * room * PANEL, 0,
+                    )  # fmt: skip
+            for i in range(count):
+                clear(out_image - image, (scratch,), (image,), (zero,))
+                for tile in range(tiles):
+                    place = image + (tile // tiles_x * columns + tile % tiles_x) * len(m) * stride
+                    for panel in range(inner):
+                        adjoint_of_input(
+                            m, r, scratch, (panel * room + i * tiles + tile) * PANEL, n * in_frequency, in_frequency,
+                            scratch, place + panel * PANEL, columns * stride, stride, scratch, 0,
+                        )  # fmt: skip
+                crop_image(scratch, image, top, left, columns, stride, gx, (start + i) * height * width * channels,
+                           height, width, channels)  # fmt: skip

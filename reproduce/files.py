@@ -1,0 +1,67 @@
+"""Files that are written whole or not at all, read within bounds, and set aside rather than deleted when damaged."""
+
+import json
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+UNFINISHED = ".part"
+
+
+def unfinished_name(path: Path) -> Path:
+    """A name beside `path` that no other process has, on this host or another one with the same folder."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(6)}{UNFINISHED}")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Put `content` at `path` so that any reader, at any moment, finds the old file or the whole new one."""
+    unfinished = unfinished_name(path)
+    try:
+        with unfinished.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+def json_bytes(value: Any) -> bytes:
+    """How this package writes JSON: the same value always gives the same bytes."""
+    return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomically(path, json_bytes(value))
+
+
+def read_at_most(path: Path, limit: int) -> bytes:
+    """A whole file of at most `limit` bytes.
+
+    Raises:
+        ValueError: it is larger.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as stream:
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"expected at most {limit} bytes; found more")
+    return content
+
+
+def set_aside(path: Path, reason: str) -> None:
+    """Give a damaged file a name ending in `.damaged`, the first that is free, and say so in one line."""
+    number, aside = 1, path.with_name(path.name + ".damaged")
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.{number}.damaged")
+    path.replace(aside)
+    print(f"{path}: {reason}; set aside as {aside.name}", flush=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what processes that were killed while writing have left in a folder that this process has locked."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,162 @@
+"""The report's network: `Conv_NN` of section 8, its blocks and settings as parameters."""
+
+import chainer.functions as F
+import chainer.links as L
+from chainer import Chain
+
+from reproduce.errors import BadInput
+
+IMAGE_CHANNELS, IMAGE_SIZE, CLASSES = 3, 32, 10
+HIDDEN_UNITS = 500
+# The report allows 0 <= N <= 3 convolutions a block, and then puts four into its last (docs/errata.md).
+MAXIMUM_CONVOLUTIONS = 4
+REPORT_BLOCKS = ((2, 64), (2, 128), (4, 256))
+POOLING = ("max", "average", "none")
+
+
+def check_pattern(
+    blocks: tuple[tuple[int, int], ...],
+    filter_size: int,
+    pooling: str,
+    dropout: float,
+    width: float,
+    fully_connected_layers: int,
+) -> None:
+    """Check the report's INPUT -> [[CONV -> RELU]*N -> POOL?]*M -> [FC -> RELU]*K -> FC, and the numbers in it.
+
+    Raises:
+        BadInput: says which number is out of range, and what the range is.
+    """
+    for number, block in enumerate(blocks, start=1):
+        if len(block) != 2 or not all(isinstance(value, int) for value in block):
+            raise BadInput(f"block {number} must be (convolutions, channels), two whole numbers; found {block!r}")
+        convolutions, channels = block
+        if not 0 <= convolutions <= MAXIMUM_CONVOLUTIONS:
+            raise BadInput(
+                f"N, the convolutions in block {number}, must be 0 to {MAXIMUM_CONVOLUTIONS}; found {convolutions}"
+            )
+        if not 1 <= channels <= 4096:
+            raise BadInput(f"the channels of block {number} must be 1 to 4096; found {channels}")
+    if pooling not in POOLING:
+        raise BadInput(f"pooling must be one of {', '.join(POOLING)}; found {pooling!r}")
+    most_blocks = IMAGE_SIZE.bit_length() - 1 if pooling != "none" else 32
+    if len(blocks) > most_blocks:
+        raise BadInput(
+            f"M, the number of blocks, must be 0 to {most_blocks}, since each pooling halves "
+            f"{IMAGE_SIZE} pixels; found {len(blocks)}"
+        )
+    if not (isinstance(filter_size, int) and filter_size % 2 == 1 and 1 <= filter_size <= IMAGE_SIZE):
+        raise BadInput(
+            f"filter_size must be odd, from 1 to {IMAGE_SIZE - 1}, so that padding keeps the image's "
+            f"size; found {filter_size!r}"
+        )
+    if not 0 <= dropout < 1:
+        raise BadInput(f"dropout, the ratio of values dropped, must be at least 0 and below 1; found {dropout!r}")
+    if not 0 < width <= 16:
+        raise BadInput(f"width must be above 0 and at most 16; found {width!r}")
+    if not 1 <= fully_connected_layers <= 16:
+        raise BadInput(f"K + 1, the fully connected layers, must be 1 to 16; found {fully_connected_layers}")
+
+
+def scaled(units: int, width: float) -> int:
+    """`units` channels or hidden units at a width factor; at least 1."""
+    return max(1, round(units * width))
+
+
+class Conv_NN(Chain):
+    """The network of section 8; called without arguments, exactly that network.
+
+    Parameters have the report's names: `conv1_1/W`, `bn1_1/gamma`, ... `fc6/b`, so its parameter files load. Weights
+    start from N(0, 1 / fan-in) and biases from 0, Chainer's defaults now as then, drawn in the report's order.
+
+    Args:
+        blocks: (convolutions, channels) of each [CONV -> RELU]*N -> POOL block.
+        filter_size: side of the convolutions' filters in pixels, odd; zero padding keeps the image's size.
+        pooling: "max" or "average" over 2 x 2 pixels with stride 2 after each block, or "none".
+        batch_normalization: whether each convolution is followed by batch normalization.
+        dropout: the ratio of values dropped (not kept) after each pooling and each hidden fully connected layer.
+        width: factor on all channels and hidden units; 1 is the report's network.
+        fully_connected_layers: K + 1, the last of which gives the 10 class scores.
+        initial_scale: factor on all initial weights; the random numbers used are the same whatever it is.
+
+    Raises:
+        BadInput: a number is outside the report's pattern.
+    """
+
+    def __init__(
+        self,
+        blocks: tuple[tuple[int, int], ...] = REPORT_BLOCKS,
+        filter_size: int = 3,
+        pooling: str = "max",
+        batch_normalization: bool = True,
+        dropout: float = 0.4,
+        width: float = 1.0,
+        fully_connected_layers: int = 3,
+        initial_scale: float = 1.0,
+    ) -> None:
+        super().__init__()
+        check_pattern(blocks, filter_size, pooling, dropout, width, fully_connected_layers)
+        self.blocks = blocks
+        self.pooling = pooling
+        self.batch_normalization = batch_normalization
+        self.dropout = dropout
+        self.fc_names = [f"fc{len(blocks) + 1 + k}" for k in range(fully_connected_layers)]
+        channels_in, size = IMAGE_CHANNELS, IMAGE_SIZE
+        with self.init_scope():
+            for i, (convolutions, channels) in enumerate(blocks, start=1):
+                channels = scaled(channels, width)
+                for j in range(1, convolutions + 1):
+                    convolution = L.Convolution2D(channels_in, channels, filter_size, pad=filter_size // 2)
+                    setattr(self, f"conv{i}_{j}", convolution)
+                    if batch_normalization:
+                        setattr(self, f"bn{i}_{j}", L.BatchNormalization(channels))
+                    channels_in = channels
+                if pooling != "none":
+                    size //= 2
+            units_in = size * size * channels_in
+            for name in self.fc_names[:-1]:
+                units = scaled(HIDDEN_UNITS, width)
+                setattr(self, name, L.Linear(units_in, units))
+                units_in = units
+            setattr(self, self.fc_names[-1], L.Linear(units_in, CLASSES))
+        if initial_scale != 1:
+            for link in self.children():
+                if not isinstance(link, L.BatchNormalization):
+                    link.W.array *= initial_scale
+
+    def convolve(self, h, i: int, j: int):
+        """Convolution j of block i, batch-normalized if this network is: (N, C, H, W) to (N, C', H, W)."""
+        h = self[f"conv{i}_{j}"](h)
+        return self[f"bn{i}_{j}"](h) if self.batch_normalization else h
+
+    def pool(self, h):
+        """2 x 2 pooling with stride 2: (N, C, H, W) to (N, C, H/2, W/2)."""
+        if self.pooling == "none":
+            return h
+        return F.max_pooling_2d(h, 2, 2) if self.pooling == "max" else F.average_pooling_2d(h, 2, 2)
+
+    def forward(self, x_data, y_data):
+        """Loss and accuracy on a batch.
+
+        Chainer's configuration says whether this is training (`chainer.config.train`): then batch normalization uses
+        the batch's own statistics and dropout drops. The report passed two flags instead.
+
+        Args:
+            x_data: images, (N, 3, 32, 32) float32 in [0, 1].
+            y_data: labels, (N,) int32 from 0 to 9.
+
+        Returns:
+            Two Variables without dimensions, float32: softmax cross-entropy (natural logarithm, mean over the batch)
+            and the fraction of correct predictions.
+        """
+        p = self.dropout
+        h = x_data
+        for i, (convolutions, _) in enumerate(self.blocks, start=1):
+            for j in range(1, convolutions + 1):
+                h = F.relu(self.convolve(h, i, j))
+            h = self.pool(h)
+            h = F.dropout(h, p)
+        for name in self.fc_names[:-1]:
+            h = F.dropout(F.relu(self[name](h)), p)
+        L_out = self[self.fc_names[-1]](h)
+        return F.softmax_cross_entropy(L_out, y_data), F.accuracy(L_out, y_data)

@@ -1,0 +1,164 @@
+"""The look of every figure: the report's own curves above, ours below, in the same axes and colours."""
+
+import io
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reproduce.curves import Curve
+from reproduce.files import write_atomically
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart; yellow is left out, since it is lost on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+MARKERS = ("o", "s", "^", "D", "v", "P")
+STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "grid.color": "#e4e4e4",
+    "lines.linewidth": 1.7,
+    "lines.markersize": 3.5,
+    "svg.hashsalt": "conv-nn-report",
+    "svg.fonttype": "none",
+}
+PNG_DOTS_PER_INCH = 144
+# What an inch of a title and of a caption holds, in characters of these fonts.
+TITLE_CHARACTERS, CAPTION_CHARACTERS = 9.3, 15
+# The labels beside the curves stand at least this part of the axis apart.
+LABEL_DISTANCE = 0.055
+
+
+def draw(
+    path: Path, title: str, report: Sequence[Curve], ours: Sequence[Curve], caption: str, is_synthetic: bool
+) -> list[Path]:
+    """Draw one figure as PNG and SVG.
+
+    Args:
+        path: without suffix.
+        report, ours: their curves; a column for each (panel, quantity) of ours.
+        caption: under the figure: profile, data, seeds, epochs, engine.
+        is_synthetic: mark our panels as not CIFAR-10.
+
+    Returns:
+        The files written.
+    """
+    panels = list(dict.fromkeys((curve.panel, curve.quantity) for curve in ours))
+    series = list(dict.fromkeys(curve.series for curve in ours))
+    looks = {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(series)}
+    with matplotlib.rc_context(STYLE):
+        width = max(5.6 * len(panels), 7.6)
+        figure = Figure(figsize=(width, 8.4), layout="constrained")
+        title = textwrap.fill(title, int(TITLE_CHARACTERS * width))
+        figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
+        rows = figure.subplots(2, len(panels), sharex="col", sharey="col", squeeze=False)
+        for row, (side, curves) in enumerate((("The report", report), ("This reproduction", ours))):
+            for axes, panel in zip(rows[row], panels, strict=True):
+                shown = [curve for curve in curves if (curve.panel, curve.quantity) == panel]
+                _draw_panel(axes, shown, looks)
+                axes.set_title(f"{side}: {panel[0]}" if panel[0] else side)
+                axes.set_ylabel(panel[1])
+                axes.tick_params(labelbottom=True)
+                axes.set_xlabel("epoch, counted from 0")
+        for axes, panel in zip(rows[0], panels, strict=True):
+            alike = [curve for curve in [*report, *ours] if curve.quantity == panel[1]]
+            _set_limits(axes, alike, last=max(c.epochs[-1] for c in alike if c.panel == panel[0]))
+        for row, curves in enumerate((report, ours)):
+            for axes, panel in zip(rows[row], panels, strict=True):
+                _label_curves(axes, [curve for curve in curves if (curve.panel, curve.quantity) == panel], looks)
+        if is_synthetic:
+            for axes in rows[1]:
+                axes.text(
+                    0.5,
+                    0.5,
+                    "SYNTHETIC DATA\nnot CIFAR-10",
+                    transform=axes.transAxes,
+                    ha="center",
+                    va="center",
+                    rotation=20,
+                    fontsize=30,
+                    fontweight="bold",
+                    color="#b00000",
+                    alpha=0.25,
+                )
+        caption = textwrap.fill(caption, int(CAPTION_CHARACTERS * width))
+        figure.supxlabel(caption, x=0.01, ha="left", fontsize=9, color="#444444")
+        written = []
+        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
+            image = io.BytesIO()
+            figure.savefig(image, format=suffix[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata)
+            write_atomically(path.with_suffix(suffix), image.getvalue())
+            written.append(path.with_suffix(suffix))
+    return written
+
+
+def _draw_panel(axes: Axes, curves: Sequence[Curve], looks: dict[str, tuple[str, str]]) -> None:
+    for curve in curves:
+        colour, marker = looks[curve.series]
+        mean = curve.mean()
+        present = np.isfinite(mean)
+        axes.plot(curve.epochs[present], mean[present], color=colour, marker=marker)
+        if len(curve.values) > 1 and present.any():
+            values = curve.values[:, present]
+            low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+            axes.fill_between(curve.epochs[present], low, high, color=colour, alpha=0.18, linewidth=0)
+        if curve.diverged() and present.any():
+            axes.plot(curve.epochs[present][-1], mean[present][-1], color=colour, marker="x", markersize=9, mew=2)
+
+
+def _set_limits(axes: Axes, curves: Sequence[Curve], last: int) -> None:
+    """The height of all panels of one quantity, and room for the names to the right of the last epoch."""
+    values = np.concatenate([curve.values.ravel() for curve in curves])
+    values = values[np.isfinite(values)]
+    margin = 0.06 * max(np.ptp(values), 1.0)
+    axes.set_ylim(max(values.min() - margin, 0), min(values.max() + margin, 101))
+    axes.set_xlim(-0.4, max(last, 1) * 1.3 + 0.4)
+    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= last and tick == int(tick)])
+
+
+def _label_curves(axes: Axes, curves: Sequence[Curve], looks: dict[str, tuple[str, str]]) -> None:
+    """Name each curve at its right end, names that would overlap moved apart."""
+    low, high = axes.get_ylim()
+    ends = []
+    for curve in curves:
+        mean = curve.mean()
+        present = np.flatnonzero(np.isfinite(mean))
+        note = f" ({curve.diverged()} of {len(curve.values)} diverged)" if curve.diverged() else ""
+        end = (curve.epochs[present[-1]], mean[present[-1]]) if present.size else (curve.epochs[0], (low + high) / 2)
+        ends.append((end, curve.series + note, looks[curve.series][0]))
+    ends.sort(key=lambda end: end[0][1])
+    distance = LABEL_DISTANCE * (high - low)
+    heights = _spread([value for (_, value), _, _ in ends], distance, low + distance / 2, high - distance / 2)
+    right = max((epoch for (epoch, _), _, _ in ends), default=0)
+    for ((epoch, value), name, colour), height in zip(ends, heights, strict=True):
+        axes.annotate(
+            name,
+            (epoch, value),
+            (right + 0.025 * np.ptp(axes.get_xlim()), height),
+            color=colour,
+            va="center",
+            fontsize=9.5,
+            fontweight="bold",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkB": 2},
+        )
+
+
+def _spread(heights: Sequence[float], distance: float, low: float, high: float) -> list[float]:
+    """Ascending heights moved at least `distance` apart, upwards first, then down from `high`; all from `low` up."""
+    placed: list[float] = []
+    for height in heights:
+        placed.append(max(height, placed[-1] + distance if placed else low))
+    limit = high
+    for i in reversed(range(len(placed))):
+        placed[i] = min(placed[i], limit)
+        limit = placed[i] - distance
+    return placed

@@ -1,0 +1,81 @@
+"""How large a reproduction is, and what every command that trains can be told."""
+
+import dataclasses
+import os
+from dataclasses import dataclass
+
+from reproduce import engine
+from reproduce.data import Dataset, load
+from reproduce.options import number, one_of, option, whole_number
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How large a reproduction is.
+
+    Attributes:
+        train_size, test_size: images used.
+        batch_size: images in a mini-batch.
+        width: factor on channels and hidden units.
+        epochs: of every run; None for the length of the report's own curves.
+        seeds: runs of each network, with seeds 0, 1, ...
+    """
+
+    train_size: int
+    test_size: int
+    batch_size: int
+    width: float
+    epochs: int | None
+    seeds: int
+
+
+PROFILES = {
+    "quick": Profile(train_size=2000, test_size=1000, batch_size=40, width=0.25, epochs=8, seeds=3),
+    "smoke": Profile(train_size=200, test_size=100, batch_size=50, width=0.0625, epochs=2, seeds=2),
+    "full": Profile(train_size=50_000, test_size=10_000, batch_size=500, width=1.0, epochs=None, seeds=3),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `make figure-N` and the other commands that train can be told; the rest is as the profile has it."""
+
+    profile: str = option("quick", one_of(*PROFILES), "how large the reproduction is: quick, smoke or full")
+    data: str | None = option(
+        None,
+        str,
+        "CIFAR-10 as a file or folder, or 'synthetic'",
+        unset="data/CIFAR10.hdf5, downloaded if it is not there",
+    )
+    seeds: int | None = option(None, whole_number(1, 1000), "runs of each network, seeds 0, 1, ...")
+    epochs: int | None = option(None, whole_number(1, 10_000), "epochs of every run")
+    train_size: int | None = option(None, whole_number(1, 10_000_000), "training images used, the first so many")
+    test_size: int | None = option(None, whole_number(1, 10_000_000), "test images used, the first so many")
+    batch_size: int | None = option(None, whole_number(1, 100_000), "images in a mini-batch")
+    width: float | None = option(None, number(0, 16, low_included=False), "factor on all channels and hidden units")
+    device: int = option(-1, whole_number(-1, 1000), "-1 for the CPU, or a GPU's number")
+    engine: str = option("auto", one_of(*engine.NAMES), "who computes on the CPU: auto, chainer or fast")
+    results: str = option("results", str, "the folder of the results store")
+    jobs: int | None = option(
+        None,
+        whole_number(1, 1024),
+        "processes on this machine that train runs side by side",
+        unset="none: in this process",
+    )
+    scheduler: str | None = option(None, str, "address of a running Dask scheduler, or a scheduler file", unset="none")
+
+    def scale(self) -> Profile:
+        """The profile with the sizes that were asked for in place of its own."""
+        profile = PROFILES[self.profile]
+        asked = {field.name: getattr(self, field.name) for field in dataclasses.fields(Profile)}
+        return dataclasses.replace(profile, **{name: value for name, value in asked.items() if value is not None})
+
+    @property
+    def scheduler_address(self) -> str:
+        """Of the Dask cluster that trains the runs, or its scheduler file; empty if this machine does."""
+        return "" if self.jobs else self.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+
+    def load_data(self) -> Dataset:
+        """The images that the runs use."""
+        scale = self.scale()
+        return load(self.data, scale.train_size, scale.test_size, may_be_synthetic=self.profile != "full")

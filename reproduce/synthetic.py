@@ -1,0 +1,79 @@
+"""A procedural stand-in for CIFAR-10: ten kinds of drawing in 32 x 32 colour pixels, made from a seed.
+
+A class is a shape; colours, place, size, turn, lighting, a distracting patch and noise are drawn anew for each image
+and say nothing about it. A small network learns the classes slowly, and one with few images overfits them.
+"""
+
+import numpy as np
+
+SIZE = 32
+IMAGES_AT_A_TIME = 500
+PARTS = {"train": 0, "test": 1}
+
+
+def _shapes(u: np.ndarray, v: np.ndarray) -> list[np.ndarray]:
+    """For each class, which points are inside the shape.
+
+    Args:
+        u, v: (N, 32, 32) coordinates along and across the shape, which fills about [-1, 1].
+    """
+    radius = np.hypot(u, v)
+    largest = np.maximum(abs(u), abs(v))
+    inside = largest < 1
+    return [
+        radius < 0.9,
+        (radius < 1) & (radius > 0.55),
+        largest < 0.8,
+        (largest < 0.95) & (largest > 0.55),
+        (v > -0.7) & (v < 1.4 - 2.4 * abs(u) - 0.2),
+        inside & (np.minimum(abs(u), abs(v)) < 0.27),
+        inside & (np.sin(7 * u) > 0),
+        inside & (np.sin(5.5 * u) * np.sin(5.5 * v) > 0),
+        inside & (np.hypot((u + 1) % 0.7 - 0.35, (v + 1) % 0.7 - 0.35) < 0.22),
+        inside & (abs(v - 0.55 * np.sin(4 * u)) < 0.27),
+    ]
+
+
+def synthetic_images(count: int, seed: int, part: str) -> tuple[np.ndarray, np.ndarray]:
+    """Images and labels; image i is the same whatever the count.
+
+    Args:
+        count: how many.
+        seed: of the whole set.
+        part: "train" or "test"; they share no image.
+
+    Returns:
+        (count, 3, 32, 32) uint8 and (count,) int32 from 0 to 9.
+    """
+    images = np.empty((count, 3, SIZE, SIZE), np.uint8)
+    labels = np.empty(count, np.int32)
+    for start in range(0, count, IMAGES_AT_A_TIME):
+        random = np.random.default_rng([seed, PARTS[part], start])
+        rows = slice(start, min(start + IMAGES_AT_A_TIME, count))
+        drawn, classes = _draw(random, IMAGES_AT_A_TIME)
+        images[rows], labels[rows] = drawn[: rows.stop - start], classes[: rows.stop - start]
+    return images, labels
+
+
+def _draw(random: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    def each(low: float, high: float) -> np.ndarray:
+        return random.uniform(low, high, (n, 1, 1))
+
+    classes = random.integers(0, 10, n).astype(np.int32)
+    grid = np.linspace(-1, 1, SIZE)
+    x, y = grid[None, None, :] - each(-0.35, 0.35), grid[None, :, None] - each(-0.35, 0.35)
+    turn, scale, stretch = each(-0.6, 0.6), each(0.35, 0.75), each(0.8, 1.25)
+    u = (x * np.cos(turn) + y * np.sin(turn)) / (scale * stretch)
+    v = (-x * np.sin(turn) + y * np.cos(turn)) / scale
+    mask = np.choose(classes[:, None, None], _shapes(u, v))[:, None]
+
+    back, front, patch = (random.uniform(0, 1, (n, 3, 1, 1)) for _ in range(3))
+    # A foreground that is nearly the background's colour could not be told by anyone.
+    front = np.where(abs(front - back).max(axis=1, keepdims=True) < 0.3, (back + 0.5) % 1, front)
+    distraction = (np.hypot(x - each(-1, 1), y - each(-1, 1)) < each(0.15, 0.4))[:, None]
+    picture = np.where(mask, front, np.where(distraction, patch, back))
+    light = (
+        1 + each(-0.4, 0.4)[:, None] * grid[None, None, None, :] + each(-0.4, 0.4)[:, None] * grid[None, None, :, None]
+    )
+    picture = picture * light + random.normal(0, 1, picture.shape) * each(0.05, 0.25)[:, None]
+    return (np.clip(picture, 0, 1) * 255).astype(np.uint8), classes

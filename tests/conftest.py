@@ -1,0 +1,50 @@
+"""Data for the tests: a real CIFAR-10 subset where one lies beside the checkout, the synthetic stand-in elsewhere."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from reproduce.data import Dataset, read, synthetic
+
+ROOT = Path(__file__).resolve().parent.parent
+REAL_DATA = ROOT.parent / "shared" / "cifar10" / "CIFAR10-exact.hdf5"
+
+
+@pytest.fixture(scope="session")
+def dataset() -> Dataset:
+    """120 training and 60 test images."""
+    return read(REAL_DATA).first(120, 60) if REAL_DATA.exists() else synthetic(120, 60)
+
+
+@pytest.fixture
+def small_file(tmp_path: Path) -> Path:
+    """A good HDF5 file of 12 + 6 uint8 images, for tests to spoil."""
+    small = synthetic(12, 6)
+    path = tmp_path / "small.hdf5"
+    with h5py.File(path, "w") as file:
+        for part, x, y in (("train", small.x_train, small.y_train), ("test", small.x_test, small.y_test)):
+            file[f"X_{part}"] = np.round(x * 255).astype(np.uint8)
+            file[f"Y_{part}"] = y
+    return path
+
+
+def child_environment(**changes: str) -> dict[str, str]:
+    """The environment of a process of ours: the checkout's packages on its path, and one thread for tiny products."""
+    return {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **changes}
+
+
+def run_python(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
+    """Run this interpreter in another folder, to its end."""
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=cwd,
+        env=child_environment(**environment),
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )

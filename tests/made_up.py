@@ -1,0 +1,106 @@
+"""Results stores full of made-up runs, whose effects are known."""
+
+import shutil
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import chainer
+import numpy as np
+
+from figures.claims.decisions import runs_needed, timings_needed
+from figures.sections import FIGURES
+from figures.walk import jobs_of
+from reproduce import checkpoint, results
+from reproduce.checkpoint import NOTHING_DONE, Progress
+from reproduce.data import Dataset, synthetic
+from reproduce.experiment import Experiment
+from reproduce.history import EpochRecord
+from reproduce.profiles import Options
+from reproduce.provenance import provenance
+from reproduce.schedule import Job
+from reproduce.timing import Times
+
+# From an experiment to its final train and test error in percent; None is a run that diverges.
+World = Callable[[Experiment], tuple[float, float] | None]
+DATASET = synthetic(20, 10)
+
+
+def options(folder: Path, seeds: int = 4, **settings: Any) -> Options:
+    """Options whose results store is a folder of the test."""
+    return Options(
+        profile="smoke",
+        data="synthetic",
+        train_size=20,
+        test_size=10,
+        batch_size=10,
+        seeds=seeds,
+        epochs=4,
+        results=str(folder),
+        **settings,
+    )
+
+
+def jobs(chosen: Options, dataset: Dataset = DATASET) -> list[Job]:
+    """Every run that figures and claims need."""
+    scale = chosen.scale()
+    return [*runs_needed(scale, dataset), *(job for f in FIGURES.values() for job in jobs_of(f, scale, dataset))]
+
+
+def keep(
+    folder: Path,
+    experiment: Experiment,
+    errors: tuple[float, float] | None,
+    dataset: Dataset = DATASET,
+    **other_origin: Any,
+) -> None:
+    """Put one run of four epochs into a results store, its errors falling to those given."""
+    history = []
+    for epoch in range(4):
+        if errors is None and epoch == 2:
+            history.append(EpochRecord(epoch, np.nan, np.nan, np.nan, np.nan, 0.5))
+            break
+        train, test = (end + (90 - end) * 0.5**epoch for end in errors or (50.0, 50.0))
+        history.append(EpochRecord(epoch, train / 30, 100 - train, test / 30, 100 - test, 0.5))
+    made = {**_provenance(dataset.fingerprint, dataset.name, dataset.is_synthetic), **other_origin}
+    run = results.run_folder(folder, experiment)
+    run.mkdir(parents=True, exist_ok=True)
+    network = chainer.Chain()
+    optimizer = chainer.optimizers.SGD().setup(network)
+    progress = Progress(np.arange(20), history, NOTHING_DONE)
+    checkpoint.save(run, experiment.settings(), made, network, optimizer, progress)
+
+
+def lose(folder: Path, experiment: Experiment) -> None:
+    """Remove one run from a results store."""
+    shutil.rmtree(results.run_folder(folder, experiment))
+
+
+@lru_cache
+def _provenance(fingerprint: str, name: str, is_synthetic: bool) -> dict[str, Any]:
+    """What a run on such data would say of itself."""
+    dataset = SimpleNamespace(
+        fingerprint=fingerprint, name=name, is_synthetic=is_synthetic, y_train=[0] * 20, y_test=[0] * 10
+    )
+    return provenance(dataset, "chainer", -1, None, 0)
+
+
+def fill(chosen: Options, world: World, dataset: Dataset = DATASET) -> None:
+    """Put every run into the results store."""
+    for experiment in {job.experiment.key: job.experiment for job in jobs(chosen, dataset)}.values():
+        keep(Path(chosen.results), experiment, world(experiment), dataset)
+
+
+def noisy(experiment: Experiment, errors: tuple[float, float], size: float = 0.05) -> tuple[float, float]:
+    """Train and test error with normal noise of the run's own, the same whenever it is asked for."""
+    train, test = np.random.default_rng(int(experiment.key, 16)).normal(errors, size)
+    return float(train), float(test)
+
+
+def times(chosen: Options, seconds: Callable[[Experiment], float], spread: float = 0.01) -> Times:
+    """Five rounds of made-up times of a training step."""
+    random = np.random.default_rng(0)
+    needed = {one.key: one for one in timings_needed(chosen.scale(), DATASET)}
+    return Times({key: seconds(one) * random.lognormal(0, spread, 5) for key, one in needed.items()})

@@ -1,0 +1,134 @@
+"""Which engine runs where: names, contexts, threads, and what stays Chainer's."""
+
+import subprocess
+import sys
+import threading
+
+import chainer
+import chainer.functions as F
+import numpy as np
+import pytest
+
+from reproduce import engine
+
+
+def images(*shape):
+    return np.random.RandomState(0).standard_normal(shape).astype(np.float32)
+
+
+def ran_on_engine(y):
+    return getattr(y.creator_node, "engine_state", None) is not None
+
+
+def convolve():
+    return F.convolution_2d(images(2, 8, 6, 6), chainer.Parameter(images(4, 8, 3, 3)), pad=1)
+
+
+def test_auto_is_fast_on_the_cpu_and_chainer_on_a_gpu():
+    assert engine.NAMES == ("auto", "chainer", "fast")
+    assert engine.resolve("auto") == engine.resolve("auto", -1) == "fast"
+    assert engine.resolve("auto", 0) == engine.resolve("chainer", 0) == "chainer"
+
+
+@pytest.mark.parametrize("name, device", [("fast", 0), ("slow", -1), ("", -1)])
+def test_engines_that_cannot_be_are_refused_in_one_line(name, device):
+    with pytest.raises(ValueError) as error:
+        engine.resolve(name, device)
+    assert "\n" not in str(error.value)
+
+
+def test_without_numba_auto_means_chainer_and_fast_is_refused(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert engine.resolve("auto") == "chainer"
+    with pytest.raises(ValueError, match="numba"):
+        engine.resolve("fast")
+
+
+def test_importing_the_engine_imports_no_numba():
+    code = "import sys; from reproduce import engine; sys.exit('numba' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_using_restores_the_engine_of_the_surrounding_context():
+    assert not ran_on_engine(convolve())
+    with engine.using("fast"):
+        assert ran_on_engine(convolve())
+        with engine.using("chainer"):
+            assert not ran_on_engine(convolve())
+        assert ran_on_engine(convolve())
+        with pytest.raises(KeyError), engine.using("chainer"):
+            raise KeyError
+        assert ran_on_engine(convolve())
+    assert not ran_on_engine(convolve())
+
+
+def test_two_threads_may_use_different_engines_at_once():
+    both_inside = threading.Barrier(2)
+    seen = {}
+
+    def convolve_on(name):
+        with engine.using(name):
+            both_inside.wait(timeout=60)
+            seen[name] = ran_on_engine(convolve())
+            both_inside.wait(timeout=60)
+
+    threads = [threading.Thread(target=convolve_on, args=(name,)) for name in ("chainer", "fast")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert seen == {"chainer": False, "fast": True}
+
+
+def test_nodes_keep_chainers_types_labels_and_hooks():
+    seen = []
+
+    class Hook(chainer.FunctionHook):
+        def forward_postprocess(self, function, in_data):
+            seen.append(function.label)
+
+    with engine.using("fast"), Hook():
+        y = F.relu(convolve())
+    assert type(y.creator_node).__module__.startswith("chainer.functions")
+    assert seen == ["Convolution2DFunction", "ReLU"]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: F.convolution_2d(x.astype(np.float64), F.cast(w, np.float64), pad=1),
+        lambda x, w: F.convolution_2d(x.astype(np.float16), F.cast(w, np.float16), pad=1),
+        lambda x, w: F.convolution_2d(x, w, stride=2, pad=1),
+        lambda x, w: F.convolution_2d(x, w, stride=(1, 2), pad=1),
+        lambda x, w: F.convolution_2d(x, w, dilate=2, pad=2),
+        lambda x, w: F.convolution_2d(x, w[:, :4], groups=2, pad=1),
+        lambda x, w: F.convolution_2d(x, w, pad=5),
+    ],
+)
+def test_convolutions_that_are_not_covered_go_to_chainer(function):
+    x, w = images(2, 8, 9, 7), images(6, 8, 3, 3)
+    with engine.using("fast"):
+        y = function(x, chainer.Parameter(w))
+    assert not ran_on_engine(y)
+    np.testing.assert_array_equal(y.array, function(x, chainer.Parameter(w)).array)
+
+
+def test_a_graph_from_before_the_engine_goes_backward_inside_it_and_the_other_way_round():
+    gradients = []
+    for forward, backward in (("chainer", "fast"), ("fast", "chainer"), ("chainer", "chainer")):
+        x = chainer.Parameter(images(2, 8, 6, 6))
+        with engine.using(forward):
+            y = F.sum(F.max_pooling_2d(F.relu(F.convolution_2d(x, images(4, 8, 3, 3), pad=1)), 2, 2) ** 2)
+        with engine.using(backward):
+            y.backward()
+        gradients.append(x.grad)
+    np.testing.assert_allclose(gradients[0], gradients[2], rtol=1e-5, atol=1e-5 * abs(gradients[2]).max())
+    np.testing.assert_allclose(gradients[1], gradients[2], rtol=1e-5, atol=1e-5 * abs(gradients[2]).max())
+
+
+def test_preparing_leaves_numpys_generator_where_it_was():
+    np.random.seed(3)
+    expected = np.random.rand()
+    np.random.seed(3)
+    engine.prepare()
+    assert np.random.rand() == expected

@@ -1,0 +1,124 @@
+"""Memory that is used again: never while somebody can still see it."""
+
+import gc
+import threading
+
+import chainer
+import chainer.functions as F
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reproduce import engine
+from reproduce.engine import memory
+
+LARGE = (memory.SMALLEST // 4 + 5,)
+
+
+def address(array):
+    return array.__array_interface__["data"][0]
+
+
+def test_memory_is_used_again_once_nobody_sees_it():
+    memory.release()
+    array = memory.empty(LARGE)
+    place = address(array)
+    del array
+    again = memory.empty(LARGE)
+    assert address(again) == place
+    assert place % memory.ALIGNMENT == 0
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda array: array[3:],
+        lambda array: array.reshape(1, -1).T[::2],
+        lambda array: array.view(np.uint8),
+        lambda array: memoryview(array),
+        lambda array: np.frombuffer(memoryview(array).cast("B"), np.float32),
+        lambda array: np.asarray(chainer.Variable(array).array[None, 2:]),
+    ],
+)
+def test_memory_stays_as_long_as_any_view_of_it(look):
+    array = memory.empty(LARGE)
+    array[:] = 7
+    view = look(array)
+    del array
+    gc.collect()
+    others = [memory.empty(LARGE) for _ in range(20)]
+    for other in others:
+        other[:] = 8
+    found = np.frombuffer(view, np.float32) if isinstance(view, memoryview) else view
+    assert (found.view(np.float32) == 7).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 4), st.booleans()), max_size=60))
+def test_arrays_alive_at_once_never_overlap(actions):
+    alive = []
+    for number, (size, drop) in enumerate(actions):
+        if drop and alive:
+            alive.pop(number % len(alive))
+        array = memory.empty((memory.SMALLEST // 4 * (1 + size),))
+        array[:] = number
+        alive.append((number, array))
+        for value, other in alive:
+            assert other[0] == other[-1] == value
+
+
+def test_threads_share_the_shelves_without_sharing_memory():
+    failures = []
+
+    def use(number):
+        for _ in range(300):
+            array = memory.empty(LARGE)
+            array[:] = number
+            if not (array == number).all():
+                failures.append(number)
+            del array
+
+    threads = [threading.Thread(target=use, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failures
+
+
+def test_lent_and_kept_memory_together_stay_below_what_was_needed_at_once(monkeypatch):
+    memory.release()
+    monkeypatch.setitem(memory._statistics, "most_lent", memory.lent_bytes())
+    held = []
+    for factor in [*range(1, 40), 7, 3, 90, 2, *range(40, 1, -1)]:
+        held.append(memory.empty((memory.SMALLEST * factor,)))
+        del held[:-3]
+        assert memory.lent_bytes() + memory.kept_bytes() <= memory.most_lent_bytes()
+    held.clear()
+    assert memory.kept_bytes() > 0
+    memory.release()
+    assert memory.kept_bytes() == 0
+
+
+def test_arrays_that_the_user_holds_do_not_change_in_later_steps():
+    random = np.random.RandomState(0)
+    weights = chainer.Parameter(random.standard_normal((16, 16, 3, 3)).astype(np.float32) / 12)
+    gamma, beta = chainer.Parameter(np.ones(16, np.float32)), chainer.Parameter(np.zeros(16, np.float32))
+    held = []
+    with engine.using("fast"):
+        for _ in range(4):
+            x = chainer.Variable(random.standard_normal((10, 16, 16, 16)).astype(np.float32))
+            hidden = [F.convolution_2d(x, weights, pad=1)]
+            hidden.append(F.batch_normalization(hidden[-1], gamma, beta))
+            hidden.append(F.relu(hidden[-1]))
+            hidden.append(F.max_pooling_2d(hidden[-1], 2, 2))
+            hidden.append(F.dropout(hidden[-1], 0.5))
+            weights.cleargrad()
+            F.sum(hidden[-1]).backward(retain_grad=True)
+            arrays = [h.array for h in hidden] + [h.grad for h in hidden] + [x.grad, weights.grad]
+            held.append([(array, array.copy()) for array in arrays])
+            del hidden, arrays
+    for step in held:
+        for array, copy in step:
+            np.testing.assert_array_equal(array, copy)

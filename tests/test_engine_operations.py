@@ -1,0 +1,336 @@
+"""Each operation of the engine against stock Chainer's: values and gradients over random shapes."""
+
+import sys
+import types
+
+import chainer
+import chainer.functions as F
+import chainer.links as L
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from reproduce import engine
+
+FORWARD, GRADIENT = 1e-5, 1e-4
+few = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+sides = st.integers(1, 11)
+channels = st.integers(1, 21)
+batches = st.integers(1, 5)
+
+
+def normal(seed, *shape):
+    return np.random.RandomState(seed).standard_normal(shape).astype(np.float32)
+
+
+def laid_out(array, layout):
+    """The same values with the memory in another order, or not contiguous."""
+    if layout == "nhwc" and array.ndim == 4:
+        return np.ascontiguousarray(array.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2)
+    if layout == "strided":
+        wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
+        wide[..., ::2] = array
+        return wide[..., ::2]
+    if layout == "fortran":
+        return np.asfortranarray(array)
+    return array
+
+
+layouts = st.sampled_from(["plain", "nhwc", "strided", "fortran"])
+
+
+def error(found, expected):
+    assert found.shape == expected.shape and found.dtype == expected.dtype
+    finite = np.isfinite(expected)
+    np.testing.assert_array_equal(found[~finite], expected[~finite])
+    found, expected = found[finite], expected[finite]
+    return abs(found - expected).max(initial=0) / max(abs(expected).max(initial=0), 1e-30)
+
+
+def results(name, function, arrays, gy=None, seed=0):
+    """Output, gradients, and the output's node, on one engine."""
+    np.random.seed(seed)
+    variables = [chainer.Variable(array) for array in arrays]
+    with engine.using(name):
+        y = function(*variables)
+        y.grad = gy if gy is not None else normal(99, *y.shape)
+        y.backward()
+    return y.array, [variable.grad for variable in variables], y.creator_node
+
+
+def check(function, arrays, gy=None, exact=False):
+    """Both engines on the same arrays, which neither may change."""
+    before = [array.copy() for array in arrays]
+    y, gradients, node = results("fast", function, arrays, gy)
+    assert node.engine_state is not None
+    expected, expected_gradients, _ = results("chainer", function, arrays, gy)
+    assert error(y, expected) <= (0 if exact else FORWARD)
+    for found, wanted in zip(gradients, expected_gradients, strict=True):
+        assert error(found, wanted) <= (0 if exact else GRADIENT)
+    for array, copy in zip(arrays, before, strict=True):
+        np.testing.assert_array_equal(array, copy)
+
+
+@few
+@given(batches, channels, channels, sides, sides, st.integers(1, 7), st.integers(1, 7), st.data())
+def test_convolution(n, c, k, height, width, kh, kw, data):
+    if data.draw(st.booleans(), "square"):
+        kw = kh
+    ph, pw = data.draw(st.integers(0, kh - 1)), data.draw(st.integers(0, kw - 1))
+    height, width = max(height, kh - 2 * ph), max(width, kw - 2 * pw)
+    x = laid_out(normal(0, n, c, height, width), data.draw(layouts))
+    arrays = [x, laid_out(normal(1, k, c, kh, kw), data.draw(layouts)) / np.float32(np.sqrt(c * kh * kw))]
+    if data.draw(st.booleans(), "bias"):
+        arrays.append(normal(2, k))
+    gy_shape = (n, k, height + 2 * ph - kh + 1, width + 2 * pw - kw + 1)
+    gy = laid_out(normal(3, *gy_shape), data.draw(layouts))
+    check(lambda *v: F.convolution_2d(*v, pad=(ph, pw)), arrays, gy)
+
+
+@few
+@given(st.sampled_from([3, 5, 7]), batches, st.integers(8, 40), channels, sides, sides)
+def test_winograd_convolution(size, n, c, k, height, width):
+    arrays = [normal(0, n, c, height, width), normal(1, k, c, size, size) / np.float32(np.sqrt(c) * size), normal(2, k)]
+    check(lambda *v: F.convolution_2d(*v, pad=size // 2), arrays)
+
+
+@pytest.mark.parametrize("shape", [(64, 64, 32), (64, 128, 16), (256, 256, 8)])
+def test_convolutions_of_the_report(shape):
+    c, k, size = shape
+    arrays = [normal(0, 3, c, size, size), normal(1, k, c, 3, 3) / np.float32(3 * np.sqrt(c)), normal(2, k)]
+    check(lambda *v: F.convolution_2d(*v, pad=1), arrays)
+
+
+@pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2), (0, 1, 2)])
+@pytest.mark.parametrize("c", [3, 16])
+def test_convolution_computes_only_the_gradients_that_are_wanted(c, wanted):
+    arrays = [normal(0, 2, c, 6, 6), normal(1, 4, c, 3, 3), normal(2, 4)]
+    full = results("fast", lambda *v: F.convolution_2d(*v, pad=1), arrays)[1]
+    variables = [chainer.Variable(array, requires_grad=i in wanted) for i, array in enumerate(arrays)]
+    with engine.using("fast"):
+        y = F.convolution_2d(*variables, pad=1)
+        y.grad = normal(99, *y.shape)
+        y.backward()
+    for i, variable in enumerate(variables):
+        if i in wanted:
+            np.testing.assert_array_equal(variable.grad, full[i])
+        else:
+            assert variable.grad is None
+
+
+@few
+@given(batches, channels, sides, sides, layouts, st.booleans(), st.floats(0, 100))
+def test_batch_normalization(n, c, height, width, layout, vectors, offset):
+    shape = (max(2, n), c) if vectors else (max(2, n), c, height, width)
+    x = laid_out(normal(0, *shape) + np.float32(offset), layout)
+    arrays = [x, 1 + normal(1, c) / 4, normal(2, c)]
+    found, expected = [], []
+    for name, running in (("fast", found), ("chainer", expected)):
+        running += [normal(3, c), abs(normal(4, c))]
+        with engine.using(name):
+            F.batch_normalization(*arrays, running_mean=running[0], running_var=running[1], decay=0.7)
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+    # In float64, for Chainer's own variance in float32 is worse than the engine's when the mean is large.
+    y, gradients, _ = results("fast", F.batch_normalization, arrays)
+    exact, exact_gradients, _ = results("chainer", F.batch_normalization, [a.astype(float) for a in arrays],
+                                        normal(99, *shape).astype(float))  # fmt: skip
+    tolerance = 1 + offset
+    assert error(y, exact.astype(np.float32)) <= FORWARD * tolerance
+    # Of a channel whose few values are nearly equal, float32 keeps few digits, and the gradient is divided by the rest.
+    smallest = x.var(axis=(0,) if vectors else (0, 2, 3)).min() + 2e-5
+    tolerance *= max(1, smallest**-0.5)
+    noise = abs(normal(99, *shape)).max() * GRADIENT * tolerance
+    for a, b in zip(gradients, exact_gradients, strict=True):
+        assert abs(a - b).max() <= max(noise, GRADIENT * tolerance * abs(b).max())
+
+
+@few
+@given(batches, channels, sides, sides, layouts)
+def test_fixed_batch_normalization(n, c, height, width, layout):
+    x = laid_out(normal(0, n, c, height, width), layout)
+    statistics = [normal(1, c), normal(2, c), normal(3, c), 0.1 + abs(normal(4, c))]
+    outputs = []
+    for name in ("fast", "chainer"):
+        with engine.using(name), chainer.no_backprop_mode():
+            outputs.append(F.fixed_batch_normalization(x, *statistics).array)
+    assert error(*outputs) <= FORWARD
+
+
+def test_a_batch_normalization_link_keeps_chainers_running_statistics():
+    links = []
+    for name in ("fast", "chainer"):
+        link = L.BatchNormalization(5)
+        with engine.using(name):
+            for seed in range(3):
+                link(normal(seed, 4, 5, 3, 3))
+            with chainer.using_config("train", False), chainer.no_backprop_mode():
+                y = link(normal(9, 4, 5, 3, 3))
+        links.append((link.avg_mean, link.avg_var, y.array))
+    for found, expected in zip(*links, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+
+
+@few
+@given(st.lists(st.integers(1, 12), min_size=1, max_size=5), layouts)
+def test_relu(shape, layout):
+    check(F.relu, [laid_out(normal(0, *shape), layout)], exact=True)
+
+
+def test_relu_keeps_not_a_number_and_infinity():
+    x = np.array([np.nan, -np.inf, np.inf, -0.0, -1] * 5, np.float32)
+    with engine.using("fast"):
+        y = F.relu(x).array
+    np.testing.assert_array_equal(y, np.maximum(x, 0))
+
+
+windows = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0, 1), st.booleans())
+
+
+@few
+@given(batches, channels, sides, sides, layouts, windows, st.booleans())
+def test_max_pooling(n, c, height, width, layout, window, ties):
+    size, stride, pad, cover_all = window
+    height, width, pad = max(height, size), max(width, size), min(pad, size - 1)
+    x = normal(0, n, c, height, width)
+    x = laid_out(np.round(x) if ties else x, layout)
+    check(lambda x: F.max_pooling_2d(x, size, stride, pad, cover_all), [x])
+
+
+def test_max_pooling_lets_not_a_number_through():
+    x = normal(0, 2, 9, 4, 4)
+    x[0, :, 1, 1] = np.nan
+    with engine.using("fast"):
+        found = F.max_pooling_2d(x, 2, 2).array
+    np.testing.assert_array_equal(found, F.max_pooling_2d(x, 2, 2).array)
+
+
+@few
+@given(batches, channels, sides, sides, layouts, windows)
+def test_average_pooling(n, c, height, width, layout, window):
+    size, stride, pad, _ = window
+    height, width, pad = max(height, size), max(width, size), min(pad, size - 1)
+    x = laid_out(normal(0, n, c, height, width), layout)
+    check(lambda x: F.average_pooling_2d(x, size, stride, pad), [x])
+
+
+@few
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), layouts, st.sampled_from([0.0, 0.4, 0.5, 0.9]))
+def test_dropout_drops_what_chainer_drops(shape, layout, ratio):
+    check(lambda x: F.dropout(x, ratio), [laid_out(normal(0, *shape), layout)], exact=True)
+    draws = []
+    for name in ("fast", "chainer"):
+        np.random.seed(5)
+        with engine.using(name):
+            F.dropout(normal(0, *shape), ratio)
+        draws.append(np.random.rand())
+    assert draws[0] == draws[1]
+
+
+@few
+@given(st.integers(1, 40), st.integers(1, 300), st.integers(1, 40), layouts, layouts, st.booleans())
+def test_linear(n, d, m, x_layout, w_layout, bias):
+    arrays = [laid_out(normal(0, n, d), x_layout), laid_out(normal(1, m, d), w_layout)]
+    check(F.linear, [*arrays, normal(2, m)] if bias else arrays)
+
+
+@pytest.mark.parametrize(
+    "function, shapes",
+    [
+        (lambda x, w, b: F.convolution_2d(x, w, b, pad=1), [(2, 8, 5, 6), (3, 8, 3, 3), (3,)]),
+        (lambda x, w, b: F.convolution_2d(x, w, b, pad=1), [(2, 3, 5, 6), (3, 3, 3, 3), (3,)]),
+        (F.batch_normalization, [(4, 3, 2, 3), (3,), (3,)]),
+        (lambda x: F.average_pooling_2d(x, 3, 2, 1), [(2, 3, 5, 6)]),
+        (lambda x: F.max_pooling_2d(x, 2, 2), [(2, 3, 5, 6)]),
+        (F.linear, [(3, 7), (4, 7), (4,)]),
+    ],
+)
+def test_gradients_are_those_of_the_function(function, shapes, monkeypatch):
+    # Chainer's gradient_check imports its testing helpers, which import setuptools' pkg_resources and do not use it.
+    monkeypatch.setitem(sys.modules, "pkg_resources", types.ModuleType("pkg_resources"))
+    from chainer import gradient_check
+
+    arrays = tuple(normal(seed, *shape) for seed, shape in enumerate(shapes))
+    if len(arrays) == 1:  # distinct values, further apart than the step of the numerical gradient
+        arrays = (np.random.RandomState(0).permutation(arrays[0].size).reshape(shapes[0]).astype(np.float32),)
+    with engine.using("fast"):
+        gy = normal(8, *function(*arrays).shape)
+        gradient_check.check_backward(function, arrays, gy, eps=0.03, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: F.convolution_2d(x, normal(1, 4, 8, 3, 3), pad=1),
+        lambda x: F.batch_normalization(x, normal(1, 8), normal(2, 8)),
+        lambda x: F.max_pooling_2d(x, 2, 2),
+        lambda x: F.average_pooling_2d(x, 2, 2),
+        lambda x: F.dropout(x, 0.5),
+        F.relu,
+        lambda x: F.linear(F.reshape(x, (2, -1)), normal(1, 5, 8 * 4 * 6)),
+    ],
+)
+def test_second_derivatives_are_chainers(function):
+    found = []
+    for name in ("fast", "chainer"):
+        np.random.seed(0)
+        x = chainer.Variable(normal(0, 2, 8, 4, 6))
+        with engine.using(name):
+            y = function(x)
+            (gx,) = chainer.grad([F.sum(y**3)], [x], enable_double_backprop=True)
+            x.cleargrad()
+            F.sum(gx**2).backward()
+        found.append(x.grad)
+    assert error(*found) <= GRADIENT
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x, w: F.convolution_2d(x[:0], w, pad=1),
+        lambda x, w: F.convolution_2d(x, w[:, :2]),
+        lambda x, w: F.convolution_2d(x[:, :, :2, :2], w),
+        lambda x, w: F.convolution_2d(x[0], w),
+        lambda x, w: F.max_pooling_2d(x[:0], 2),
+        lambda x, w: F.batch_normalization(x, w[0, 0, 0], w[0, 0, 0]),
+        lambda x, w: F.linear(x, w[0, 0]),
+        lambda x, w: F.dropout(x, 1.5),
+        lambda x, w: F.relu(x.astype(np.int32)),
+    ],
+)
+def test_what_chainer_refuses_is_refused_with_the_same_error(function):
+    x, w = normal(0, 2, 8, 5, 5), normal(1, 4, 8, 3, 3)
+    outcomes = []
+    for name in ("fast", "chainer"):
+        with engine.using(name):
+            try:
+                outcomes.append(function(x, w).shape)
+            except Exception as refusal:
+                outcomes.append((type(refusal), str(refusal)))
+    assert outcomes[0] == outcomes[1]
+
+
+def test_debug_mode_still_finds_not_a_number():
+    x = np.full((2, 3, 4, 4), np.nan, np.float32)
+    with engine.using("fast"), chainer.using_config("debug", True), pytest.raises(RuntimeError, match="NaN"):
+        F.relu(x)
+
+
+@few
+@given(st.integers(1, 2000), st.integers(0, 2**32 - 1), st.integers(0, 3), st.floats(0, 1))
+def test_random_numbers_are_numpys_and_move_its_generator_on(count, seed, odd_draws, threshold):
+    from reproduce.engine import uniform
+
+    np.random.seed(seed)
+    np.random.randint(0, 2, odd_draws)
+    np.random.standard_normal(odd_draws)  # an odd number leaves one more behind
+    state = np.random.get_state()
+    numbers, following = np.random.rand(count), np.random.standard_normal(3)
+    for bound in (threshold, numbers[0], np.nextafter(numbers[0], 1)):
+        np.random.set_state(state)
+        words = uniform.draw(count)
+        np.testing.assert_array_equal(np.random.standard_normal(3), following)
+        found = np.empty(count, np.uint8)
+        uniform.at_least(words, 0, count, float(bound), found)
+        np.testing.assert_array_equal(found, numbers >= bound)

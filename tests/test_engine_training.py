@@ -1,0 +1,225 @@
+"""Training on the engine: it follows stock Chainer, repeats itself bit by bit, and minds no threads and processes."""
+
+import reproduce  # noqa: F401, I001 - first, since it makes Chainer importable, also in a spawned process
+
+import multiprocessing
+import os
+import threading
+
+import chainer
+import chainer.functions as F
+import numpy as np
+import pytest
+
+from reproduce import engine
+from reproduce.network import Conv_NN
+
+SMALL = {"blocks": ((1, 8), (2, 16)), "width": 1.0}
+
+
+def batch(size=20):
+    random = np.random.RandomState(7)
+    return random.rand(size, 3, 32, 32).astype(np.float32), random.randint(0, 10, size).astype(np.int32)
+
+
+def train(name, steps, optimizer=None, size=20, **network):
+    """Losses of each step, and the trained network."""
+    np.random.seed(1)
+    with engine.using(name):
+        model = Conv_NN(**{**SMALL, **network})
+        optimizer = optimizer() if optimizer else chainer.optimizers.Adam()
+        optimizer.setup(model)
+        images, labels = batch(size)
+        losses = []
+        for _ in range(steps):
+            loss, _ = model(images, labels)
+            model.cleargrads()
+            loss.backward()
+            optimizer.update()
+            losses.append(float(loss.array))
+    return losses, model
+
+
+def bits(model):
+    return b"".join(parameter.array.tobytes() for _, parameter in sorted(model.namedparams()))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        {},
+        {"pooling": "average", "filter_size": 5},
+        {"pooling": "none", "batch_normalization": False, "blocks": ((1, 8),), "dropout": 0.0},
+    ],
+)
+def test_fifty_steps_follow_stock_chainer(network):
+    # Momentum SGD: Adam divides gradients by their size, so that of some weights nothing but the rounding error
+    # remains, and two runs of stock Chainer itself with inputs changed by 1e-7 differ by percents after a few steps.
+    def optimizer():
+        return chainer.optimizers.MomentumSGD(lr=0.0005)
+
+    fast, trained = train("fast", 50, optimizer, size=6, **network)
+    stock, _ = train("chainer", 50, optimizer, size=6, **network)
+    np.testing.assert_allclose(fast, stock, rtol=1e-3)
+    assert bits(trained) != bits(train("fast", 0, **network)[1])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        chainer.optimizers.Adam,
+        lambda: chainer.optimizers.Adam(alpha=0.01, beta1=0.8, eta=0.5),
+        lambda: chainer.optimizers.Adam(weight_decay_rate=0.01),
+        lambda: chainer.optimizers.Adam(amsgrad=True),
+        lambda: chainer.optimizers.MomentumSGD(lr=0.1, momentum=0.7),
+        lambda: chainer.optimizers.RMSprop(lr=0.01, alpha=0.9),
+        lambda: chainer.optimizers.RMSprop(eps_inside_sqrt=True),
+        chainer.optimizers.SGD,
+    ],
+)
+def test_optimizers_give_the_same_bits_as_chainers(make):
+    arrays = []
+    for name in ("fast", "chainer"):
+        random = np.random.RandomState(0)
+        link = chainer.Link()
+        with link.init_scope():
+            link.large = chainer.Parameter(random.standard_normal((129, 301)).astype(np.float32))
+            link.small = chainer.Parameter(random.standard_normal(3).astype(np.float32))
+            link.transposed = chainer.Parameter(random.standard_normal((5, 4)).astype(np.float32).T)
+            link.without_gradient = chainer.Parameter(np.zeros(2, np.float32))
+        optimizer = make().setup(link)
+        with engine.using(name):
+            for _ in range(3):
+                for parameter in (link.large, link.small, link.transposed):
+                    parameter.grad = random.standard_normal(parameter.shape).astype(np.float32)
+                optimizer.update()
+        arrays.append([parameter.array for parameter in link.params()])
+    for found, expected in zip(*arrays, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    first_losses, first = train("fast", 3)
+    second_losses, second = train("fast", 3)
+    assert first_losses == second_losses
+    assert bits(first) == bits(second)
+
+
+def test_evaluation_agrees_with_chainer_and_draws_no_random_numbers():
+    _, model = train("chainer", 2)
+    found = []
+    for name in ("fast", "chainer"):
+        np.random.seed(4)
+        with engine.using(name), chainer.using_config("train", False), chainer.no_backprop_mode():
+            loss, accuracy = model(*batch())
+        found.append((float(loss.array), float(accuracy.array), np.random.rand()))
+    assert found[0][1:] == found[1][1:]
+    assert found[0][0] == pytest.approx(found[1][0], rel=1e-5)
+
+
+def test_gradients_accumulate_over_two_uses_and_until_they_are_cleared():
+    found = []
+    for name in ("fast", "chainer"):
+        random = np.random.RandomState(0)
+        w = chainer.Parameter(random.standard_normal((8, 8, 3, 3)).astype(np.float32))
+        x = chainer.Variable(random.standard_normal((2, 8, 6, 6)).astype(np.float32))
+        with engine.using(name):
+            for _ in range(2):
+                h = F.relu(F.convolution_2d(x, w, pad=1))
+                loss = F.sum(F.convolution_2d(h, w, pad=1) + h)
+                loss.backward()
+            once_more = w.grad.copy()
+            loss.backward()  # the graph is still there
+        found.append((once_more, w.grad, x.grad))
+        w.cleargrad()
+        assert w.grad is None
+    for a, b in zip(*found, strict=True):
+        assert abs(a - b).max() <= 1e-4 * abs(b).max()
+
+
+def test_two_threads_train_at_once_and_get_the_bits_of_one():
+    # NumPy's generator is shared by all threads, so the network draws nothing here.
+    _, alone = train("fast", 1)
+    start = bits(alone)
+    images, labels = batch()
+
+    def steps(model, results, place):
+        with engine.using("fast"):
+            optimizer = chainer.optimizers.MomentumSGD(lr=0.01).setup(model)
+            for _ in range(5):
+                loss, _ = model(images, labels)
+                model.cleargrads()
+                loss.backward()
+                optimizer.update()
+        results[place] = bits(model)
+
+    def fresh():
+        np.random.seed(1)
+        return Conv_NN(blocks=((1, 8), (2, 16)), dropout=0.0)
+
+    results = {}
+    no_dropout = [fresh() for _ in range(3)]
+    drawn = np.random.get_state()
+    steps(no_dropout[0], results, "alone")
+    threads = [threading.Thread(target=steps, args=(model, results, i)) for i, model in enumerate(no_dropout[1:])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.random.set_state(drawn)
+    assert results["alone"] != start
+    assert results[0] == results[1] == results["alone"]
+
+
+def _train_and_send(pipe):
+    pipe.send(bits(train("fast", 2)[1]))
+
+
+methods = [method for method in ("fork", "spawn") if method in multiprocessing.get_all_start_methods()]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("method", methods)
+def test_two_processes_train_at_once_also_when_forked_from_a_user_of_the_engine(method):
+    expected = bits(train("fast", 2)[1])
+    context = multiprocessing.get_context(method)
+    pipes = [context.Pipe(duplex=False) for _ in range(2)]
+    processes = [context.Process(target=_train_and_send, args=(sender,), daemon=True) for _, sender in pipes]
+    for process in processes:
+        process.start()
+    for receiver, _ in pipes:
+        assert receiver.poll(60), "the process hangs"
+        assert receiver.recv() == expected
+    for process in processes:
+        process.join(30)
+        assert process.exitcode == 0
+
+
+def test_an_error_in_another_thread_is_raised_here():
+    from reproduce.engine import threads
+
+    def fail_in_the_last(slot, first, last):
+        if last == 8:
+            raise ArithmeticError(f"{first}")
+
+    with pytest.raises(ArithmeticError):
+        threads.run(fail_in_the_last, 8)
+    assert threads.run(lambda slot, first, last: None, 8) == min(8, threads.COUNT)
+
+
+def test_ranges_cover_all_units_once():
+    from reproduce.engine import threads
+
+    for units, smallest in ((1, 1), (2, 1), (7, 1), (100, 1), (100, 60), (100, 1000)):
+        ranges = []
+        slots = threads.run(lambda slot, first, last, ranges=ranges: ranges.append((first, last)), units,
+                            smallest=smallest)  # fmt: skip
+        assert len(ranges) == slots <= max(1, units // smallest)
+        assert sorted(i for first, last in ranges for i in range(first, last)) == list(range(units))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the number of cores is not known here")
+def test_there_are_no_more_threads_than_cores():
+    from reproduce.engine import threads
+
+    assert 1 <= threads.COUNT <= max(len(os.sched_getaffinity(0)), int(os.environ.get("OMP_NUM_THREADS", "0")))
