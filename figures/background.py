@@ -16,9 +16,9 @@ from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.network import IMAGE_SIZE
 from reproduce.options import add_options, parser_for, run
-from reproduce.plotting import COLOURS, STYLE
+from reproduce.plotting import COLOURS, STYLE, save_picture
 from reproduce.profiles import Options
-from reproduce.tables import as_markdown, save_picture, write_table
+from reproduce.tables import as_markdown, write_table
 
 TARGETS = ("1", "tables")
 # Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.

@@ -1,12 +1,16 @@
-"""python -m reproduce train | data"""
+"""python -m reproduce train | data | infer"""
 
 import sys
 from pathlib import Path
 
+from reproduce import schedule
+from reproduce.answers import answers_text, write_answers
+from reproduce.candidates import QUESTIONS
 from reproduce.data import CACHE, load, prepare, write_hdf5
 from reproduce.errors import BadInput
 from reproduce.experiment import ONLY_FOR, Experiment
 from reproduce.history import has_diverged
+from reproduce.inference import infer, read_answers
 from reproduce.options import add_options, checked, one_of, parser_for, run, suggestion
 from reproduce.profiles import PROFILES, Options
 from reproduce.training import train
@@ -82,7 +86,43 @@ def data_command(arguments: list[str]) -> None:
     )
 
 
-COMMANDS = {"train": train_command, "data": data_command}
+def infer_command(arguments: list[str]) -> None:
+    """Train candidates for what the report leaves unstated, and say which lie nearest to its curves."""
+    parser = parser_for(
+        "python -m reproduce infer",
+        "Train the candidates for each setting that the report does not state, rank them by their distance to its own "
+        "curves, and stop the hopeless ones early. Writes settings.csv, .md and .png; run again to go on.",
+    )
+    names = [question.name for question in QUESTIONS]
+    parser.add_argument(
+        "--question",
+        nargs="+",
+        type=checked(one_of(*names)),
+        metavar="NAME",
+        default=names,
+        help=f"some of {', '.join(names)} (default: all)",
+    )
+    parser.add_argument(
+        "--profile",
+        type=checked(one_of(*PROFILES)),
+        default="full",
+        help="sizes, width and seeds (default: full; gaps mean something at the report's scale only)",
+    )
+    add_options(parser, Options, leave_out=("profile",))
+    given = vars(parser.parse_args(arguments))
+    chosen = given.pop("question")
+    options = Options(**given)
+    schedule.check(options)
+    dataset = options.load_data()
+    infer([question for question in QUESTIONS if question.name in chosen], dataset, options)
+    # What was found before, or for other questions, stays on the page.
+    answers = read_answers(QUESTIONS, dataset, options)
+    print(answers_text([answer for answer in answers if answer.question.name in chosen], dataset))
+    files = write_answers(Path(options.results) / options.profile, answers, options, dataset)
+    print(f"\nsettings: {', '.join(map(str, files))}", flush=True)
+
+
+COMMANDS = {"train": train_command, "data": data_command, "infer": infer_command}
 
 
 def main(arguments: list[str]) -> None:

@@ -1,8 +1,9 @@
 """The look of every figure: the report's own curves above, ours below, in the same axes and colours."""
 
 import io
+import math
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -31,6 +32,9 @@ STYLE = {
     "svg.hashsalt": "conv-nn-report",
     "svg.fonttype": "none",
 }
+TITLE_LOOK = {"fontsize": 13, "fontweight": "bold"}
+CAPTION_LOOK = {"fontsize": 9, "color": "#444444"}
+REPORT_NAME, REPORT_LOOK = "the report", ("#1c1e21", ".")
 PNG_DOTS_PER_INCH = 144
 # What an inch of a title and of a caption holds, in characters of these fonts.
 TITLE_CHARACTERS, CAPTION_CHARACTERS = 9.3, 15
@@ -53,13 +57,12 @@ def draw(
         The files written.
     """
     panels = list(dict.fromkeys((curve.panel, curve.quantity) for curve in ours))
-    series = list(dict.fromkeys(curve.series for curve in ours))
-    looks = {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(series)}
+    looks = _looks(curve.series for curve in ours)
     with matplotlib.rc_context(STYLE):
         width = max(5.6 * len(panels), 7.6)
         figure = Figure(figsize=(width, 8.4), layout="constrained")
         title = textwrap.fill(title, int(TITLE_CHARACTERS * width))
-        figure.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
+        figure.suptitle(title, x=0.01, ha="left", **TITLE_LOOK)
         rows = figure.subplots(2, len(panels), sharex="col", sharey="col", squeeze=False)
         for row, (side, curves) in enumerate((("The report", report), ("This reproduction", ours))):
             for axes, panel in zip(rows[row], panels, strict=True):
@@ -77,28 +80,82 @@ def draw(
                 _label_curves(axes, [curve for curve in curves if (curve.panel, curve.quantity) == panel], looks)
         if is_synthetic:
             for axes in rows[1]:
-                axes.text(
-                    0.5,
-                    0.5,
-                    "SYNTHETIC DATA\nnot CIFAR-10",
-                    transform=axes.transAxes,
-                    ha="center",
-                    va="center",
-                    rotation=20,
-                    fontsize=30,
-                    fontweight="bold",
-                    color="#b00000",
-                    alpha=0.25,
-                )
+                _mark_as_synthetic(axes)
         caption = textwrap.fill(caption, int(CAPTION_CHARACTERS * width))
-        figure.supxlabel(caption, x=0.01, ha="left", fontsize=9, color="#444444")
-        written = []
-        for suffix, metadata in ((".png", {"Software": None}), (".svg", {"Date": None, "Creator": None})):
-            image = io.BytesIO()
-            figure.savefig(image, format=suffix[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata)
-            write_atomically(path.with_suffix(suffix), image.getvalue())
-            written.append(path.with_suffix(suffix))
+        figure.supxlabel(caption, x=0.01, ha="left", **CAPTION_LOOK)
+        return save_picture(figure, path, (".png", ".svg"))
+
+
+def draw_beside(
+    path: Path, title: str, panels: Mapping[str, tuple[Curve, Sequence[Curve]]], caption: str, is_synthetic: bool
+) -> list[Path]:
+    """Draw single curves of the report, in black, among several of ours that may be it; as PNG and SVG.
+
+    Args:
+        path: without suffix.
+        panels: by their titles, the report's curve and at least one of ours of the same quantity; colours are a
+            panel's own.
+        caption, is_synthetic: as for `draw`.
+
+    Returns:
+        The files written.
+    """
+    columns = min(2, len(panels))
+    lines = math.ceil(len(panels) / columns)
+    with matplotlib.rc_context(STYLE):
+        width = max(5.6 * columns, 7.6)
+        figure = Figure(figsize=(width, 3.7 * lines + 1), layout="constrained")
+        figure.suptitle(textwrap.fill(title, int(TITLE_CHARACTERS * width)), x=0.01, ha="left", **TITLE_LOOK)
+        all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
+        for axes in all_axes[len(panels) :]:
+            axes.set_axis_off()
+        for axes, (name, (report, ours)) in zip(all_axes, panels.items(), strict=False):
+            curves = [*ours, report._replace(series=REPORT_NAME)]
+            looks = {**_looks(curve.series for curve in ours), REPORT_NAME: REPORT_LOOK}
+            _draw_panel(axes, curves, looks)
+            axes.set_title(textwrap.fill(name, int(TITLE_CHARACTERS * width / columns)))
+            axes.set_ylabel(report.quantity)
+            axes.set_xlabel("epoch, counted from 0")
+            _set_limits(axes, curves, last=max(curve.epochs[-1] for curve in curves))
+            _label_curves(axes, curves, looks)
+            if is_synthetic:
+                _mark_as_synthetic(axes)
+        figure.supxlabel(textwrap.fill(caption, int(CAPTION_CHARACTERS * width)), x=0.01, ha="left", **CAPTION_LOOK)
+        return save_picture(figure, path, (".png", ".svg"))
+
+
+def save_picture(figure: Figure, path: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Write a picture under `path` with each suffix, .png or .svg, without dates, so that equal pictures are equal."""
+    metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
+    written = []
+    for suffix in suffixes:
+        image = io.BytesIO()
+        figure.savefig(image, format=suffix[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata[suffix])
+        write_atomically(path.with_suffix(suffix), image.getvalue())
+        written.append(path.with_suffix(suffix))
     return written
+
+
+def _looks(series: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """A colour and a marker for each series."""
+    names = dict.fromkeys(series)
+    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
+
+
+def _mark_as_synthetic(axes: Axes) -> None:
+    axes.text(
+        0.5,
+        0.5,
+        "SYNTHETIC DATA\nnot CIFAR-10",
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        rotation=20,
+        fontsize=30,
+        fontweight="bold",
+        color="#b00000",
+        alpha=0.25,
+    )
 
 
 def _draw_panel(axes: Axes, curves: Sequence[Curve], looks: dict[str, tuple[str, str]]) -> None:

@@ -12,7 +12,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from reproduce.files import write_atomically
-from reproduce.plotting import COLOURS, PNG_DOTS_PER_INCH, STYLE
+from reproduce.plotting import COLOURS, STYLE, save_picture
 
 Cell = str | int | float
 # Not a star: the tables multiply with stars.
@@ -63,17 +63,20 @@ def as_csv(table: Table) -> str:
 def as_markdown(table: Table) -> str:
     """The table under its title, the notes below it."""
     columns = range(len(table.header))
-    numeric = [_is_numeric(table, column) for column in columns]
-    lines = [
-        f"# {_escaped(table.title)}",
-        "",
-        _markdown_row([_escaped(name) for name in table.header]),
-        _markdown_row(["---:" if numeric[column] else "---" for column in columns]),
+    cells = [[_escaped(table.shown(row, column)) for column in columns] for row in range(len(table.rows))]
+    rows = [
+        [f"**{cell}**" if (row, column) in table.bold and cell else cell for column, cell in enumerate(line)]
+        for row, line in enumerate(cells)
     ]
-    for row in range(len(table.rows)):
-        cells = [_escaped(table.shown(row, column)) for column in columns]
-        lines.append(_markdown_row([f"**{c}**" if (row, i) in table.bold and c else c for i, c in enumerate(cells)]))
+    numeric = [column for column in columns if _is_numeric(table, column)]
+    lines = [f"# {_escaped(table.title)}", "", *markdown_rows([_escaped(name) for name in table.header], rows, numeric)]
     return "\n".join([*lines, "", *(f"{_escaped(note)}\n" for note in table.notes)])
+
+
+def markdown_rows(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[int]) -> list[str]:
+    """Lines of a Markdown table of cells that are Markdown already; the columns `numeric` are set flush right."""
+    rule = ["---:" if column in numeric else "---" for column in range(len(header))]
+    return [_markdown_row(cells) for cells in (header, rule, *rows)]
 
 
 def _markdown_row(cells: Sequence[str]) -> str:
@@ -144,18 +147,6 @@ def picture(table: Table) -> Figure:
     for i, note in enumerate(table.notes):
         write(MARGIN, 2.8 + len(table.rows) + i, note, fontsize=FONT_SIZE - 1, color="#444444")
     return figure
-
-
-def save_picture(figure: Figure, path: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Write a picture under `path` with each suffix, .png or .svg, without dates, so that equal pictures are equal."""
-    metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    written = []
-    for suffix in suffixes:
-        image = io.BytesIO()
-        figure.savefig(image, format=suffix[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata[suffix])
-        write_atomically(path.with_suffix(suffix), image.getvalue())
-        written.append(path.with_suffix(suffix))
-    return written
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """Results stores full of made-up runs, whose effects are known."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,7 +17,7 @@ from reproduce import checkpoint, results
 from reproduce.checkpoint import NOTHING_DONE, Progress
 from reproduce.data import Dataset, synthetic
 from reproduce.experiment import Experiment
-from reproduce.history import EpochRecord
+from reproduce.history import EpochRecord, History
 from reproduce.profiles import Options
 from reproduce.provenance import provenance
 from reproduce.schedule import Job
@@ -64,6 +64,23 @@ def keep(
             break
         train, test = (end + (90 - end) * 0.5**epoch for end in errors or (50.0, 50.0))
         history.append(EpochRecord(epoch, train / 30, 100 - train, test / 30, 100 - test, 0.5))
+    keep_history(folder, experiment, history, dataset, **other_origin)
+
+
+def history(train_errors: Iterable[float]) -> History:
+    """A history with these train errors in percent, test errors 5 points above them; it ends where one is no number."""
+    records: History = []
+    for epoch, error in enumerate(train_errors):
+        records.append(EpochRecord(epoch, error / 30, 100 - error, error / 25, 95 - error, 0.5))
+        if not np.isfinite(error):
+            break
+    return records
+
+
+def keep_history(
+    folder: Path, experiment: Experiment, history: History, dataset: Dataset = DATASET, **other_origin: Any
+) -> None:
+    """Put one run into a results store."""
     made = {**_provenance(dataset.fingerprint, dataset.name, dataset.is_synthetic), **other_origin}
     run = results.run_folder(folder, experiment)
     run.mkdir(parents=True, exist_ok=True)

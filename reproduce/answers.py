@@ -1,0 +1,193 @@
+"""What `infer` found, for readers: a table on the terminal, settings.csv, settings.md and settings.png."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from reproduce.comparison import format_table, shown
+from reproduce.curves import SYNTHETIC_MARK, Curve
+from reproduce.data import Dataset
+from reproduce.files import write_atomically
+from reproduce.inference import (
+    HOPELESS_POINTS,
+    HOPELESS_RATIO,
+    READING_ACCURACY,
+    Answer,
+    Standing,
+    candidate_curve,
+    histories_of,
+    last_epoch,
+    report_curve,
+    runs_of,
+)
+from reproduce.origins import origins_of
+from reproduce.plotting import draw_beside
+from reproduce.profiles import Options
+from reproduce.results import run_folder
+from reproduce.tables import markdown_rows
+
+COLUMNS = (
+    *("question", "candidate", "settings", "figure", "panel", "series", "quantity", "gap", "mean_gap"),
+    *("epochs_compared", "epochs_trained", "standing", "seeds", "profile", "data"),
+)
+
+
+def standing_text(one: Standing, answer: Answer) -> str:
+    """What became of a candidate."""
+    if one.has_retired:
+        return "diverged" if math.isinf(one.gap) else "hopeless, stopped"
+    if not one.gaps:
+        return "not compared"
+    if one in answer.leaders:
+        return "nearest" if len(answer.leaders) == 1 else "among the nearest"
+    return "farther"
+
+
+def verdict(answer: Answer) -> str:
+    """The answer in a sentence."""
+    leaders = answer.leaders
+    if not leaders:
+        return "Not answered: no candidate has been trained at this scale."
+    epochs = leaders[0].compared
+    over = f"over the report's first {epochs} epochs" if epochs <= last_epoch(answer.question) else "over all epochs"
+    names = " and ".join(one.candidate for one in leaders)
+    if len(leaders) == 1:
+        return f"Nearest to the report {over}: {names}, {leaders[0].gap:.1f} points away on average."
+    return (
+        f"Not decided: {names} differ by less than {READING_ACCURACY} points {over}, as exact as the curves are known."
+    )
+
+
+def _header(answer: Answer) -> tuple[str, ...]:
+    gaps = (f"gap to {curve.name}" for curve in answer.question.curves)
+    return ("candidate", *gaps, "mean gap", "epochs compared", "trained", "standing")
+
+
+def _cells(one: Standing, answer: Answer) -> tuple[str, ...]:
+    gaps = [shown(gap) for gap in one.gaps] or [shown(math.nan)] * len(answer.question.curves)
+    counts = (str(one.compared), str(one.trained))
+    return (one.candidate, *gaps, shown(one.gap), *counts, standing_text(one, answer))
+
+
+def answers_text(answers: Sequence[Answer], dataset: Dataset) -> str:
+    """For a terminal."""
+    parts = []
+    for answer in answers:
+        header = _header(answer)
+        letters = [f"({chr(ord('a') + i)})" for i in range(len(answer.question.curves))]
+        keys = [f"  {letter} {name}" for letter, name in zip(letters, header[1:], strict=False)]
+        rows = [(header[0], *letters, *header[1 + len(letters) :]), *(_cells(one, answer) for one in answer.standings)]
+        table = format_table(rows, left=(0, len(rows[0]) - 1))
+        heading = f"{answer.question.name}. {answer.question.asks}"
+        parts.append("\n".join([heading, *keys, table, f"{verdict(answer)} Data: {dataset.name}."]))
+    return "\n\n".join(parts)
+
+
+def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: Dataset) -> None:
+    """A row for each candidate and curve; numbers in points, empty where there are none."""
+
+    def number(value: float) -> str:
+        return f"{value:.4f}" if math.isfinite(value) else ""
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for answer in answers:
+        for one in answer.standings:
+            for place, curve in enumerate(answer.question.curves):
+                gap = one.gaps[place] if one.gaps else math.nan
+                quantity = curve.quantity + (SYNTHETIC_MARK if dataset.is_synthetic else "")
+                settings = json.dumps({**one.settings, **curve.settings}, sort_keys=True)
+                where = (curve.figure, curve.panel, curve.series, quantity)
+                counts = (one.compared, one.trained, standing_text(one, answer), options.scale().seeds)
+                names = (answer.question.name, one.candidate, settings)
+                writer.writerow([*names, *where, number(gap), number(one.gap), *counts, options.profile, dataset.name])
+    write_atomically(path, text.getvalue().encode())
+
+
+def write_answers(folder: Path, answers: Sequence[Answer], options: Options, dataset: Dataset) -> list[Path]:
+    """Write settings.csv, settings.md, settings.png and settings.svg; the files written.
+
+    Raises:
+        BadInput: a run in the store used other data.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    store, path = Path(options.results), folder / "settings"
+    runs = {
+        job.key: run_folder(store, job.experiment)
+        for answer in answers
+        for one in answer.standings
+        if one.trained
+        for job in runs_of(one.candidate, answer.question, options.scale(), dataset, one.trained)
+    }
+    made_with = origins_of(runs.values(), dataset.fingerprint).engines_text
+    write_csv(path.with_suffix(".csv"), answers, options, dataset)
+    pictures = draw(path, answers, options, dataset, made_with)
+    page = markdown(answers, options, dataset, made_with, "settings.png" if pictures else "")
+    write_atomically(path.with_suffix(".md"), page.encode())
+    return [path.with_suffix(".csv"), path.with_suffix(".md"), *pictures]
+
+
+def markdown(answers: Sequence[Answer], options: Options, dataset: Dataset, made_with: str, picture: str) -> str:
+    """The page of all candidates with their gaps."""
+    scale = options.scale()
+    seeds = f"{scale.seeds} seeds" if scale.seeds > 1 else "1 seed"
+    warning = (
+        "**These are results on SYNTHETIC DATA: they say nothing about the report.** " if dataset.is_synthetic else ""
+    )
+    sizes = f"{len(dataset.y_train):,} training and {len(dataset.y_test):,} test images"
+    lines = [
+        "# Settings that the report does not state",
+        "",
+        f"{warning}Each candidate is trained and set beside the report's own curves; its gap is the mean over the "
+        "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
+        f"above {HOPELESS_RATIO:g} times the smallest and at least {HOPELESS_POINTS:g} points above it is stopped: its "
+        "gap is that of the epochs until then.",
+        "",
+        f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
+        f"{seeds}; {made_with}. Written by `python -m reproduce infer`.",
+        "",
+    ]
+    if picture:
+        lines += [f"![Each candidate beside the report's curve]({picture})", ""]
+    for answer in answers:
+        lines += [f"## {answer.question.asks}", ""]
+        if any(one.trained for one in answer.standings):
+            header = _header(answer)
+            numeric = range(1, len(header) - 1)
+            lines += markdown_rows(header, [_cells(one, answer) for one in answer.standings], numeric)
+            lines += ["", verdict(answer), ""]
+        else:
+            names = "; ".join(answer.question.candidates)
+            lines += [f"Candidates: {names}. {verdict(answer)}", ""]
+        lines += [f"    .venv/bin/python -m reproduce infer --question {answer.question.name}", ""]
+    return "\n".join(lines)
+
+
+def draw(path: Path, answers: Sequence[Answer], options: Options, dataset: Dataset, made_with: str) -> list[Path]:
+    """A panel for each of the report's curves that a trained candidate stands beside; the files, if there are any."""
+    panels: dict[str, tuple[Curve, list[Curve]]] = {}
+    for answer in answers:
+        for curve in answer.question.curves:
+            ours = [
+                candidate_curve(
+                    one.candidate,
+                    curve,
+                    histories_of(one.settings, curve, options.scale(), dataset, Path(options.results)),
+                )
+                for one in answer.standings
+            ]
+            if ours := [one for one in ours if len(one.epochs)]:
+                panels[f"{curve.name} [{answer.question.name}]"] = (report_curve(curve), ours)
+    if not panels:
+        return []
+    scale = options.scale()
+    caption = (
+        f"{options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, width {scale.width:g}, "
+        f"batch size {scale.batch_size}, seeds: {scale.seeds}, {made_with}. In black, the report's curve as read off "
+        "its published figure."
+    )
+    return draw_beside(path, "Candidates for what the report does not state", panels, caption, dataset.is_synthetic)

@@ -1,0 +1,207 @@
+"""Which candidate for an unstated setting lies nearest to the report's own curves: a race with early retirement."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from reproduce import results
+from reproduce.candidates import Question, ReportCurve, Settings
+from reproduce.curves import Curve, curve_of
+from reproduce.data import Dataset
+from reproduce.experiment import Experiment
+from reproduce.history import History, is_complete
+from reproduce.jobs import Job
+from reproduce.original import report_curves
+from reproduce.profiles import Options, Profile
+from reproduce.schedule import train_missing
+
+# A candidate retires when its gap is above so many times the smallest one, and by at least so many points more. Gaps of
+# candidates that end side by side differ by less than that from the second epoch on.
+HOPELESS_RATIO, HOPELESS_POINTS = 2.0, 2.0
+# The report's curves were read off its pictures to so many points: smaller differences between gaps tell nothing.
+READING_ACCURACY = 0.3
+
+
+class Standing(NamedTuple):
+    """A candidate at the end of the race, or where it retired."""
+
+    candidate: str
+    settings: Settings
+    trained: int
+    """epochs that all of its runs have"""
+    compared: int
+    """epochs, counted from the first, at which its gap is taken; 0 if it has not been trained far enough"""
+    gaps: tuple[float, ...]
+    """mean over the compared epochs of |mean over seeds - the report|, points, by the question's curves"""
+    has_retired: bool
+
+    @property
+    def gap(self) -> float:
+        """Mean of the gaps, points; infinite for a run that diverged, not a number where nothing is compared."""
+        return float(np.mean(self.gaps)) if self.gaps else math.nan
+
+
+class Answer(NamedTuple):
+    """What the race says to a question."""
+
+    question: Question
+    standings: tuple[Standing, ...]
+    """nearest first; those not compared last"""
+
+    @property
+    def leaders(self) -> tuple[Standing, ...]:
+        """The nearest candidate, and those whose gap differs by less than the reading accuracy; perhaps none."""
+        compared = [one for one in self.standings if not one.has_retired and math.isfinite(one.gap)]
+        return tuple(one for one in compared if one.gap < compared[0].gap + READING_ACCURACY)
+
+
+def report_curve(wanted: ReportCurve) -> Curve:
+    """The report's own curve."""
+    names = wanted.panel, wanted.series, wanted.quantity
+    return next(curve for curve in report_curves(wanted.figure) if curve[:3] == names)
+
+
+def last_epoch(question: Question) -> int:
+    """The last one of the report's curves."""
+    return max(int(report_curve(curve).epochs[-1]) for curve in question.curves)
+
+
+def experiment_of(settings: Settings, curve: ReportCurve, scale: Profile, dataset: Dataset, seed: int) -> Experiment:
+    """The run of a candidate that one of the report's curves is set beside."""
+    of_scale = {"batch_size": scale.batch_size, "width": scale.width}
+    return Experiment(data_fingerprint=dataset.fingerprint, seed=seed, **{**of_scale, **settings, **curve.settings})
+
+
+def runs_of(name: str, question: Question, scale: Profile, dataset: Dataset, epochs: int) -> list[Job]:
+    """All runs of one candidate, each once."""
+    jobs = {}
+    for seed in range(scale.seeds):
+        for curve in question.curves:
+            experiment = experiment_of(question.candidates[name], curve, scale, dataset, seed)
+            label = f"{question.name}: {name}, seed {seed}"
+            jobs.setdefault(experiment.key, Job(experiment, epochs, label, frozenset([f"figure-{curve.figure}"])))
+    return list(jobs.values())
+
+
+def candidate_curve(name: str, curve: ReportCurve, histories: Sequence[History]) -> Curve:
+    """What a candidate has of one of the report's curves, as far as all of its runs go."""
+    epochs = max(0, *(len(history) for history in histories))
+    while epochs and not all(is_complete(history, epochs) for history in histories):
+        epochs -= 1
+    return curve_of(curve.panel, name, curve.quantity, histories, epochs)
+
+
+def gap_to(report: Curve, ours: Curve, epochs: int) -> float:
+    """Mean |ours - the report's| over the common ones of the first so many epochs, points; infinite if ours diverged.
+
+    Not a number if there is no common epoch.
+    """
+    common = [epoch for epoch in report.epochs if epoch < min(epochs, len(ours.epochs))]
+    if not common:
+        return math.nan
+    gaps = abs(ours.mean()[common] - report.mean()[np.isin(report.epochs, common)])
+    return float(gaps.mean()) if np.isfinite(gaps).all() else math.inf
+
+
+def rungs(last: int) -> list[int]:
+    """Numbers of epochs after which candidates are compared: 1, 2, 4, ... and the last."""
+    return [*(2**power for power in range(32) if 2**power < last), last]
+
+
+def race(
+    questions: Sequence[Question], scale: Profile, dataset: Dataset, store: Path, train: Callable[[list[Job]], None]
+) -> list[Answer]:
+    """Compare the candidates after 1, 2, 4, ... epochs, and go on with those that are not hopeless.
+
+    What the race decides depends on the runs' histories alone, so that it can be held again over a store to read it.
+
+    Args:
+        scale: its `epochs`, if any, end the race; otherwise the report's curves do.
+        train: brings runs to so many epochs; one that does nothing leaves the race to what the store has.
+    """
+    lasts = {q.name: min(last_epoch(q) + 1, scale.epochs or last_epoch(q) + 1) for q in questions}
+    running = {q.name: list(q.candidates) for q in questions}
+    compared: dict[tuple[str, str], tuple[int, tuple[float, ...]]] = {}
+    halted: set[str] = set()
+    for rung in sorted({rung for last in lasts.values() for rung in rungs(last)}):
+        taking_part = [q for q in questions if q.name not in halted and rung in rungs(lasts[q.name])]
+        train([job for q in taking_part for name in running[q.name] for job in runs_of(name, q, scale, dataset, rung)])
+        for question in taking_part:
+            lacking = [
+                job
+                for name in running[question.name]
+                for job in runs_of(name, question, scale, dataset, rung)
+                if not is_complete(results.history_of(store, job.experiment), rung)
+            ]
+            if lacking:
+                halted.add(question.name)
+                continue
+            gaps = {
+                name: _gaps(question, question.candidates[name], scale, dataset, store, rung)
+                for name in running[question.name]
+            }
+            if any(math.isnan(gap) for of_candidate in gaps.values() for gap in of_candidate):
+                continue  # the report's own first epochs are lost
+            compared |= {(question.name, name): (rung, found) for name, found in gaps.items()}
+            least = min(float(np.mean(found)) for found in gaps.values())
+            limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS)
+            running[question.name] = [name for name, found in gaps.items() if np.mean(found) <= limit]
+    return [_answer(question, running[question.name], compared, scale, dataset, store) for question in questions]
+
+
+def histories_of(
+    settings: Settings, curve: ReportCurve, scale: Profile, dataset: Dataset, store: Path
+) -> list[History]:
+    """What the results store has of a candidate's runs for one of the report's curves, by seed."""
+    runs = [experiment_of(settings, curve, scale, dataset, seed) for seed in range(scale.seeds)]
+    return [results.history_of(store, experiment) for experiment in runs]
+
+
+def _gaps(
+    question: Question, settings: Settings, scale: Profile, dataset: Dataset, store: Path, epochs: int
+) -> tuple[float, ...]:
+    return tuple(
+        gap_to(
+            report_curve(curve),
+            candidate_curve("", curve, histories_of(settings, curve, scale, dataset, store)),
+            epochs,
+        )
+        for curve in question.curves
+    )
+
+
+def _answer(
+    question: Question,
+    running: Sequence[str],
+    compared: dict[tuple[str, str], tuple[int, tuple[float, ...]]],
+    scale: Profile,
+    dataset: Dataset,
+    store: Path,
+) -> Answer:
+    standings = []
+    for name, settings in question.candidates.items():
+        epochs, gaps = compared.get((question.name, name), (0, ()))
+        histories = [h for curve in question.curves for h in histories_of(settings, curve, scale, dataset, store)]
+        trained = min(len(history) for history in histories)
+        standings.append(Standing(name, settings, trained, epochs, gaps, name not in running))
+    standings.sort(key=lambda one: (not one.gaps, one.has_retired, -one.compared, one.gap if one.gaps else 0.0))
+    return Answer(question, tuple(standings))
+
+
+def infer(questions: Sequence[Question], dataset: Dataset, options: Options) -> list[Answer]:
+    """Train the candidates, the hopeless ones for their first epochs only, and say which lie nearest to the report.
+
+    Raises:
+        Failure: a run failed; what is finished is kept.
+    """
+    return race(
+        questions, options.scale(), dataset, Path(options.results), lambda jobs: train_missing(jobs, dataset, options)
+    )
+
+
+def read_answers(questions: Sequence[Question], dataset: Dataset, options: Options) -> list[Answer]:
+    """The same over what the results store has; nothing is trained."""
+    return race(questions, options.scale(), dataset, Path(options.results), lambda jobs: None)

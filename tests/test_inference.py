@@ -1,0 +1,177 @@
+import csv
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reproduce.__main__ import main
+from reproduce.answers import answers_text, verdict, write_answers
+from reproduce.candidates import QUESTIONS, Question, ReportCurve
+from reproduce.curves import QUANTITIES
+from reproduce.experiment import Experiment
+from reproduce.inference import gap_to, race, read_answers, report_curve, rungs
+from reproduce.original import report_curves
+from tests import made_up
+from tests.conftest import ROOT, run_python
+from tests.made_up import DATASET
+
+CURVE = ReportCurve(2, "", "x3", "train error (%)")
+QUESTION = Question("rate", "Which rate?", (CURVE,), {f"rate {r}": {"learning_rate": r} for r in (0.1, 0.2, 0.3, 0.4)})
+
+
+def off_by(points):
+    """A history of 20 epochs whose train error is the report's x3 and so many points."""
+    return made_up.history(train_errors=report_curve(CURVE).values[0] + points)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A race's store, the epochs asked of each candidate, and a training that ends so many points from the report."""
+    asked = {}
+    distances = {0.1: 1.0, 0.2: 1.1, 0.3: 4.0, 0.4: 30.0}
+
+    def train(jobs):
+        for job in jobs:
+            rate = job.experiment.learning_rate
+            asked[rate] = job.epochs
+            made_up.keep_history(tmp_path, job.experiment, off_by(distances[rate])[: job.epochs])
+
+    return tmp_path, asked, train
+
+
+def scale_of(**changes):
+    return replace(made_up.options(Path(), seeds=1).scale(), **{"epochs": None, **changes})
+
+
+def test_every_question_is_of_curves_that_the_report_has_and_of_different_networks():
+    assert len({question.name for question in QUESTIONS}) == len(QUESTIONS)
+    for question in QUESTIONS:
+        for curve in question.curves:
+            assert (curve.panel, curve.series, curve.quantity) in [c[:3] for c in report_curves(curve.figure)]
+            assert curve.quantity in QUANTITIES
+            runs = {Experiment(**{**settings, **curve.settings}).key for settings in question.candidates.values()}
+            assert len(runs) == len(question.candidates) > 1
+
+
+def test_the_rungs_double_and_end_with_the_curve():
+    assert rungs(16) == [1, 2, 4, 8, 16]
+    assert rungs(20) == [1, 2, 4, 8, 16, 20]
+    assert rungs(1) == [1]
+
+
+def test_hopeless_candidates_are_stopped_early_and_the_nearest_goes_to_the_end(store):
+    folder, asked, train = store
+    (answer,) = race([QUESTION], scale_of(), DATASET, folder, train)
+    assert asked == {0.1: 20, 0.2: 20, 0.3: 1, 0.4: 1}
+    assert [one.candidate for one in answer.standings] == ["rate 0.1", "rate 0.2", "rate 0.3", "rate 0.4"]
+    assert [one.gap for one in answer.standings] == pytest.approx([1.0, 1.1, 4.0, 30.0])
+    assert [one.has_retired for one in answer.standings] == [False, False, True, True]
+    assert [one.compared for one in answer.standings] == [20, 20, 1, 1]
+    # 1.0 and 1.1 points differ by less than the report's curves could be read.
+    assert [one.candidate for one in answer.leaders] == ["rate 0.1", "rate 0.2"]
+    assert verdict(answer).startswith("Not decided: rate 0.1 and rate 0.2")
+
+
+def test_the_race_read_from_the_store_ends_as_it_did(store):
+    folder, _, train = store
+    raced = race([QUESTION], scale_of(), DATASET, folder, train)
+    assert race([QUESTION], scale_of(), DATASET, folder, lambda jobs: None) == raced
+
+
+def test_only_epochs_that_all_running_candidates_have_are_compared(store):
+    folder, _, train = store
+    (answer,) = race([QUESTION], scale_of(epochs=2), DATASET, folder, train)
+    assert {one.compared for one in answer.standings if not one.has_retired} == {2}
+
+    def only_the_first(jobs):
+        train([job for job in jobs if job.experiment.learning_rate == 0.1])
+
+    (answer,) = race([QUESTION], scale_of(), DATASET, folder, only_the_first)
+    first, second = answer.standings[:2]
+    assert (first.trained, first.compared) == (4, 2)
+    assert (second.trained, second.compared) == (2, 2)
+
+
+def test_a_candidate_that_diverges_is_stopped(tmp_path):
+    def train(jobs):
+        for job in jobs:
+            points = np.nan if job.experiment.learning_rate == 0.1 else 1.0
+            made_up.keep_history(tmp_path, job.experiment, off_by(points)[: job.epochs])
+
+    (answer,) = race([QUESTION], scale_of(), DATASET, tmp_path, train)
+    last = answer.standings[-1]
+    assert last.candidate == "rate 0.1"
+    assert last.has_retired
+    assert math.isinf(last.gap)
+    assert "diverged" in answers_text([answer], DATASET)
+
+
+def test_nothing_is_answered_where_nothing_is_trained(tmp_path):
+    for answer in race(QUESTIONS, scale_of(), DATASET, tmp_path, lambda jobs: None):
+        assert answer.leaders == ()
+        assert verdict(answer).startswith("Not answered")
+
+
+def test_the_gap_is_taken_at_common_epochs_only():
+    report = report_curve(ReportCurve(6, "max pooling", "Adam", "train error (%)"))
+    assert report.epochs[0] == 1
+    ours = report._replace(epochs=np.arange(4), values=np.concatenate([[[99.0]], report.values[:, :3] - 2], axis=1))
+    assert gap_to(report, ours, 4) == pytest.approx(2)
+    assert gap_to(report, ours, 2) == pytest.approx(2)
+    assert math.isnan(gap_to(report, ours, 1))
+
+
+def test_where_the_report_s_first_epoch_is_lost_nothing_is_decided_on_it(tmp_path):
+    question = replace(QUESTION, curves=(ReportCurve(6, "max pooling", "MomentumSGD", "train error (%)"),))
+
+    def train(jobs):
+        for job in jobs:
+            made_up.keep_history(tmp_path, job.experiment, off_by(job.experiment.learning_rate * 100)[: job.epochs])
+
+    (answer,) = race([question], scale_of(epochs=1), DATASET, tmp_path, train)
+    assert not any(one.has_retired or one.compared for one in answer.standings)
+
+
+def test_the_files_say_what_was_found_and_on_which_data(store):
+    folder, _, train = store
+    options = replace(made_up.options(folder, seeds=1), epochs=20)
+    race([QUESTION], options.scale(), DATASET, folder, train)
+    answers = read_answers([QUESTION, QUESTIONS[0]], DATASET, options)
+    files = write_answers(folder / "smoke", answers, options, DATASET)
+    assert [path.name for path in files] == ["settings.csv", "settings.md", "settings.png", "settings.svg"]
+    with files[0].open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["candidate"] for row in rows[:4]] == ["rate 0.1", "rate 0.2", "rate 0.3", "rate 0.4"]
+    assert [row["standing"] for row in rows[:4]] == ["among the nearest"] * 2 + ["hopeless, stopped"] * 2
+    assert float(rows[3]["gap"]) == pytest.approx(30)
+    assert all("synthetic" in row["quantity"] for row in rows)
+    assert {row["standing"] for row in rows[4:]} == {"not compared"}
+    page = files[1].read_text()
+    assert "SYNTHETIC DATA" in page
+    assert "Which rate?" in page
+    assert "30.0" in page
+    assert "infer --question baseline" in page
+
+
+def test_the_command_trains_ranks_and_goes_on(tmp_path, capsys):
+    arguments = ["infer", "--question", "rmsprop", "--profile=smoke", "--data=synthetic", "--seeds=1", "--width=0.03"]
+    arguments += ["--train-size=100", "--test-size=50", "--epochs=2", f"--results={tmp_path}"]
+    main(arguments)
+    printed = capsys.readouterr().out
+    assert "rate 0.001" in printed
+    assert "synthetic images (not CIFAR-10)" in printed
+    before = {path: path.read_bytes() for path in (tmp_path / "smoke").iterdir()}
+    assert len(before) == 4
+    main(arguments)
+    assert "2 runs wanted, 2 already trained" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in (tmp_path / "smoke").iterdir()} == before
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def test_a_question_that_is_not_there_is_refused():
+    found = run_python("-m", "reproduce", "infer", "--question", "rmsprob", cwd=ROOT)
+    assert found.returncode == 2
+    assert "did you mean rmsprop" in found.stderr
+    assert len(found.stderr.splitlines()) == 1
