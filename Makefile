@@ -12,7 +12,7 @@ lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
 OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help all-figures $(FIGURES) plan tables claims compare report data test test-slow bench lint clean distclean
+.PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow bench lint clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -65,6 +65,10 @@ asked = $(filter $(1),$(MAKECMDGOALS))
 claims: | $(call asked,all-figures $(FIGURES) tables)
 compare: | $(call asked,all-figures $(FIGURES) claims)
 report: | $(call asked,all-figures $(FIGURES) tables claims compare)
+publish: | $(call asked,all-figures $(FIGURES) tables claims compare report)
+
+publish: .venv/installed ## put what has been made into docs/results, and the headline into README.md
+	$(BIN)/python -m figures publish $(OPTIONS)
 
 data: .venv/installed ## download CIFAR-10 (170 MB), check it, and write data/CIFAR10.hdf5
 	$(BIN)/python -m reproduce data

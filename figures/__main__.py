@@ -7,7 +7,10 @@ from pathlib import Path
 from figures import background, page, walk
 from figures.claims.decisions import decide_all, runs_needed, timings_needed
 from figures.claims.tables import claims_table, write_claims
+from figures.headline import update
+from figures.page_content import gather
 from figures.plan import PlanOptions, plan_command
+from figures.publication import PUBLISHED, PublishOptions, publish
 from figures.sections import FIGURES
 from reproduce import schedule, timing
 from reproduce.comparison import order_sentences, write_comparison
@@ -154,8 +157,19 @@ def report_command(options: Options) -> None:
     """Write report.html from what is there; nothing is trained for it."""
     folder = _folder(options)
     path = folder / "report.html"
-    page.write(path, options, options.load_data())
+    page.write(path, gather(options, options.load_data()))
     print(f"report: {path}", flush=True)
+
+
+def publish_command(options: PublishOptions) -> None:
+    """Put what has been made into docs/results and its headline into README.md, or into --out alone; train nothing."""
+    dataset = options.load_data()
+    if options.out:
+        publish(Path(options.out), options, dataset)
+        return
+    publish(PUBLISHED / options.profile, options, dataset)
+    update(Path("README.md"), PUBLISHED)
+    print("published: the headline in README.md", flush=True)
 
 
 COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {
@@ -166,6 +180,7 @@ COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {
         "Decide every claim of the report; trains what is missing and measures times.",
     ),
     "compare": (compare_command, "Compare all figures that have been made with the report's."),
+    "publish": (publish_command, "Put what has been made into docs/results, and the headline into README.md."),
     "report": (report_command, "Write the report page, results/<profile>/report.html, from what has been made."),
 }
 
@@ -181,7 +196,7 @@ def main(arguments: list[str]) -> None:
         raise BadInput(f"expected one of {', '.join(COMMANDS)}{suggestion(found, COMMANDS)}; found {found!r}")
     command, description = COMMANDS[arguments[0]]
     parser = parser_for(f"python -m figures {arguments[0]}", description)
-    kind = PlanOptions if command is plan_command else Options
+    kind = {"plan": PlanOptions, "publish": PublishOptions}.get(arguments[0], Options)
     add_options(parser, kind)
     command(kind(**vars(parser.parse_args(arguments[1:]))))
 

@@ -10,11 +10,10 @@ from figures.background_tables import tables
 from figures.claims import SECTION_NUMBERS
 from figures.claims.decisions import Decision
 from figures.claims.tables import effect_text, interval_text, p_text
-from figures.page_content import SECTIONS, Content, gather
+from figures.page_content import SECTIONS, Content
 from figures.sections import FIGURES
 from reproduce import report
 from reproduce.comparison import Row, cells_of, header, order_sentences, shown
-from reproduce.data import Dataset
 from reproduce.markdown import to_html
 from reproduce.profiles import Options
 from reproduce.report import Section
@@ -32,9 +31,8 @@ def command(target: str, options: Options) -> str:
     return " ".join(["make", target, *(f"{name.upper()}={shlex.quote(str(value))}" for name, value in given.items())])
 
 
-def write(path: Path, options: Options, dataset: Dataset) -> None:
+def write(path: Path, content: Content) -> None:
     """Write the page."""
-    content = gather(options, dataset)
     sections = [
         Section("summary", "Summary", _summary(content)),
         *(_section(number, content) for number in SECTION_NUMBERS),

@@ -83,6 +83,7 @@ def gather(options: Options, dataset: Dataset) -> Content:
     """
     scale, store = options.scale(), Path(options.results)
     folder = store / options.profile
+    folder.mkdir(parents=True, exist_ok=True)
     background.make_figure_1(folder)
     pictures, rows = {1: folder / "figure-1.png"}, {}
     jobs = [*runs_needed(scale, dataset)]

@@ -27,7 +27,7 @@ def written(tmp_path_factory):
     times.parent.mkdir()
     timing.write_times(times, made_up.times(chosen, seconds_as_claimed), DATASET, -1, "chainer")
     path = times.with_name("report.html")
-    page.write(path, chosen, replace(DATASET, name=f"{DATASET.name} {HOSTILE}"))
+    page.write(path, page_content.gather(chosen, replace(DATASET, name=f"{DATASET.name} {HOSTILE}")))
     return path
 
 

@@ -1,0 +1,129 @@
+"""README's results, written from the published CSVs (docs/results), and from nothing else."""
+
+import csv
+import json
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from figures.claims import SECTION_NUMBERS
+from figures.claims.decisions import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS
+from reproduce.errors import BadInput
+from reproduce.files import write_atomically
+from reproduce.statistics import VERDICTS
+from reproduce.tables import markdown_rows
+
+BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
+END = "<!-- end of results -->"
+NEAREST = ("nearest", "among the nearest")
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    """A CSV's rows; none if it is not there."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        return list(csv.DictReader(stream))
+
+
+def headline(published: Path) -> str:
+    """What the published results say, in a minute, as Markdown.
+
+    Args:
+        published: a folder with one folder a profile, as `publish` writes them.
+    """
+    parts = []
+    for name, part in (("quick", _of_quick), ("full", _of_full)):
+        if (published / name / "summary.json").exists():
+            summary = json.loads((published / name / "summary.json").read_text(encoding="utf-8"))
+            parts += part(published / name, summary)
+    return "\n".join(parts)
+
+
+def _scale(summary: dict[str, Any]) -> str:
+    """`quick profile, 3 seeds, 2,000 training images of ...`."""
+    seeds = f"{summary['seeds']} seeds" if summary["seeds"] > 1 else "1 seed"
+    engines = " and ".join(summary["engines"])
+    return (
+        f"{summary['profile']} profile, {summary['data']}, {summary['train_images']:,} training and "
+        f"{summary['test_images']:,} test images, width {summary['width']:g}, batch size {summary['batch_size']}, "
+        f"{seeds}, {engines}"
+    )
+
+
+def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
+    claims = rows_of(folder / "claims.csv")
+    ours, reports = Counter(c["verdict"] for c in claims), Counter(c["report_decision"] for c in claims)
+    counted = ", ".join(f"**{ours[verdict]} {verdict}**" for verdict in VERDICTS if ours[verdict])
+    on_report = f"{reports[HOLDS]} hold, {reports[DOES_NOT_HOLD]} do not, {reports[CANNOT_BE_TOLD]} cannot be told"
+    claims.sort(key=lambda claim: SECTION_NUMBERS.index(claim["section"]))
+    cells = [(c["section"], _cell(c["statement"]), c["report_decision"], f"**{c['verdict']}**") for c in claims]
+    return [
+        f"Of the report's {len(claims)} claims our runs find {counted}; on the report's own curves: {on_report}. The "
+        f"series come in the report's order in {summary['panels_in_report_order']} of {summary['panels']} panels.",
+        "",
+        f"*{_scale(summary)}. `inconclusive` means that so few seeds cannot tell, not that the claim is wrong. Again: "
+        f"`make all-figures claims compare`; effects and intervals: [claims.csv](docs/results/quick/claims.csv).*",
+        "",
+        *markdown_rows(("section", "the report claims", "its own curves", "our runs"), cells, ()),
+        "",
+    ]
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
+    rows = nearest_rows(folder)
+    if not rows:
+        return []
+    gaps = {(row["figure"], row["panel"], row["series"], row["quantity"]): float(row["gap"]) for row in rows}
+    cells = [
+        (
+            ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
+            row["quantity"].removesuffix(" (%)"),
+            row["candidate"],
+            row["epochs_compared"],
+            f"{float(row['gap']):.1f}",
+            f"`infer --question {row['question']}`",
+        )
+        for row in rows
+    ]
+    header = ("the report's curve", "quantity", "nearest candidate", "epochs", "mean gap, points", "again")
+    median = statistics.median(gaps.values())
+    return [
+        f"At the report's own scale the median gap between its curves and ours is **{median:.1f} points**, over the "
+        f"{len(gaps)} curves that have been trained so far:",
+        "",
+        *markdown_rows(header, cells, (3, 4)),
+        "",
+        f"*{_scale(summary)}. `infer …` stands for `.venv/bin/python -m reproduce infer …`; all candidates: "
+        f"[settings.md](docs/results/full/settings.md). {summary['runs_missing']} runs of the full profile have not "
+        "been made: [missing.csv](docs/results/full/missing.csv) has the commands and how long they take.*",
+        "",
+    ]
+
+
+def nearest_rows(folder: Path) -> list[dict[str, str]]:
+    """The rows of settings.csv of the candidates nearest to the report."""
+    return [row for row in rows_of(folder / "settings.csv") if row["standing"] in NEAREST and row["gap"]]
+
+
+def with_headline(readme: str, published: Path) -> str:
+    """The README with its results written anew.
+
+    Raises:
+        BadInput: it has no place for them.
+    """
+    before, begin, rest = readme.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise BadInput(f"README.md: expected the lines {BEGIN!r} and {END!r} around the results; found no such place")
+    return f"{before}{BEGIN}\n\n{headline(published)}\n{END}{after}"
+
+
+def update(readme: Path, published: Path) -> None:
+    """Write the README's results anew."""
+    write_atomically(readme, with_headline(readme.read_text(encoding="utf-8"), published).encode())

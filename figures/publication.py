@@ -1,0 +1,202 @@
+"""Puts what has been made at one scale into a folder that can be committed: docs/results/<profile>."""
+
+import csv
+import io
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from figures import background, page, walk
+from figures.claims.decisions import runs_needed
+from figures.claims.tables import write_claims
+from figures.page_content import Content, gather
+from figures.sections import FIGURES
+from reproduce import results
+from reproduce.answers import write_answers
+from reproduce.candidates import QUESTIONS
+from reproduce.comparison import order_sentences, write_comparison
+from reproduce.data import Dataset
+from reproduce.errors import BadInput
+from reproduce.experiment import Experiment
+from reproduce.files import write_atomically, write_json
+from reproduce.history import EpochRecord
+from reproduce.inference import last_epoch, read_answers, runs_of
+from reproduce.jobs import Job
+from reproduce.options import option
+from reproduce.origins import COMPUTING_PACKAGES
+from reproduce.planning import make_plan
+from reproduce.profiles import Options
+
+PUBLISHED = Path("docs") / "results"
+RUN_COLUMNS = (
+    *("key", "used_by", "seed", "epochs", "seconds", "engine", "device", "cpu", "cpu_cores", "threads", "python"),
+    *("packages", "commit", "started", "data", "data_fingerprint", "settings"),
+)
+MISSING_COLUMNS = ("target", "runs_wanted", "runs_missing", "seconds_predicted", "command")
+
+
+@dataclass(frozen=True)
+class PublishOptions(Options):
+    """The options of every command that trains, and where to publish."""
+
+    out: str | None = option(None, str, "another folder; README.md then stays as it is", unset="docs/results/PROFILE")
+
+
+def publish(out: Path, options: Options, dataset: Dataset) -> None:
+    """Write figures, tables, verdicts, comparison, report page, candidates, runs, and what is missing; train nothing.
+
+    Raises:
+        BadInput: the data is synthetic, `out` cannot be written to, or runs in the store used other data.
+    """
+    if dataset.is_synthetic:
+        raise BadInput("only results on CIFAR-10 are published; DATA=FILE names it")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
+    content = gather(options, dataset)
+    for picture in content.pictures.values():
+        for suffix in (".png", ".csv"):
+            shutil.copyfile(picture.with_suffix(suffix), out / picture.with_suffix(suffix).name)
+    background.make_tables(out)
+    write_claims(out / "claims.csv", content.decisions, options.profile, dataset)
+    is_full_scale = walk.is_report_scale(options, dataset)
+    rows = [(number, row) for number, of_figure in content.rows.items() for row in of_figure]
+    write_comparison(out / "comparison.csv", rows, options.profile, dataset.name, False, is_full_scale)
+    page.write(out / "report.html", content)
+    users = _users(options, dataset)
+    if is_full_scale:
+        answers = read_answers(QUESTIONS, dataset, options)
+        write_answers(out, answers, options, dataset)
+    present = {key: found for key, found in users.items() if results.history_of(Path(options.results), found[0])}
+    _write_runs(out, present, Path(options.results))
+    missing = _write_missing(out / "missing.csv", options, dataset)
+    write_json(out / "summary.json", _summary(content, len(present), missing))
+    print(f"published: {out}", flush=True)
+
+
+def _users(options: Options, dataset: Dataset) -> dict[str, tuple[Experiment, list[str]]]:
+    """Every run that something published may need, by key, and what needs it."""
+    found: dict[str, tuple[Experiment, list[str]]] = {}
+    for target, jobs in targets(options, dataset).items():
+        for job in jobs:
+            users = found.setdefault(job.key, (job.experiment, []))[1]
+            if target not in users:
+                users.append(target)
+    return found
+
+
+def targets(options: Options, dataset: Dataset) -> dict[str, list[Job]]:
+    """The runs of each figure and of the claims; at the report's scale, of each unstated setting, too."""
+    scale = options.scale()
+    wanted = {figure.name: walk.jobs_of(figure, scale, dataset) for figure in FIGURES.values()}
+    wanted["claims"] = runs_needed(scale, dataset)
+    if walk.is_report_scale(options, dataset):
+        for question in QUESTIONS:
+            epochs = min(scale.epochs or 10**9, last_epoch(question) + 1)
+            of_all = (runs_of(name, question, scale, dataset, epochs) for name in question.candidates)
+            wanted[f"infer {question.name}"] = [job for jobs in of_all for job in jobs]
+    return wanted
+
+
+def _write_runs(out: Path, present: dict[str, tuple[Experiment, list[str]]], store: Path) -> None:
+    """runs.csv, a row for each part of a run with where it is from, and histories.csv, a row for each of its epochs."""
+    runs, epochs = [], []
+    for key, (experiment, users) in sorted(present.items()):
+        folder = results.run_folder(store, experiment)
+        history = results.history_of(store, experiment)
+        epochs += [[key, row.epoch, *(f"{value:.6g}" for value in row[1:])] for row in history]
+        provenance = results.read_provenance(folder)
+        ends = len(history)
+        for part in [provenance, *provenance["earlier"]]:
+            seconds = sum(row.seconds for row in history[part["from_epoch"] : ends])
+            counted = f"{part['from_epoch']} to {ends - 1}"
+            runs.append([key, " ".join(u.replace(" ", ":") for u in users), experiment.seed, counted, f"{seconds:.1f}"])
+            runs[-1] += _origin(part)
+            runs[-1].append(_compact(experiment.settings()))
+            ends = part["from_epoch"]
+    write_atomically(out / "runs.csv", _csv(RUN_COLUMNS, runs))
+    write_atomically(out / "histories.csv", _csv(("key", *EpochRecord._fields), epochs))
+
+
+def _origin(part: dict[str, Any]) -> list[Any]:
+    packages = [f"{n} {v}" for n, v in part["packages"].items() if n.lower().startswith(COMPUTING_PACKAGES)]
+    commit = f"{part['git']['commit'][:12]}{' with changes' if part['git']['dirty'] else ''}" if part["git"] else ""
+    machine = (part["engine"], part["device"], part["cpu"], part["cpu_cores"], part["engine_threads"])
+    data = part["data"]["name"], part["data"]["fingerprint"]
+    return [*machine, part["python"], ", ".join(packages), commit, part["started"], *data]
+
+
+def _compact(settings: dict[str, Any]) -> str:
+    """Settings as `--name=value`, as `python -m reproduce train` takes them; the data's fingerprint has a column."""
+
+    def text(value: Any) -> str:
+        if isinstance(value, bool):
+            return "yes" if value else "no"
+        return ",".join("x".join(map(str, block)) for block in value) if isinstance(value, list) else str(value)
+
+    return " ".join(
+        f"--{name.replace('_', '-')}={text(v)}" for name, v in settings.items() if name != "data_fingerprint"
+    )
+
+
+def _write_missing(path: Path, options: Options, dataset: Dataset) -> int:
+    """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
+    wanted = targets(options, dataset)
+    plan = make_plan([job for jobs in wanted.values() for job in jobs], dataset, options)
+    seconds = {job.key: plan.seconds[job.key] for job in plan.missing}
+    rows = []
+    for target, jobs in wanted.items():
+        keys = {job.key for job in jobs}
+        if lacking := keys & seconds.keys():
+            command = (
+                page.command(target, options) if not target.startswith("infer") else _infer_command(target, options)
+            )
+            rows.append([target, len(keys), len(lacking), round(sum(seconds[key] for key in lacking)), command])
+    if rows:
+        write_atomically(path, _csv(MISSING_COLUMNS, rows))
+    else:
+        path.unlink(missing_ok=True)
+    return len(plan.missing)
+
+
+def _infer_command(target: str, options: Options) -> str:
+    data = f" --data={options.data}" if options.data else ""
+    return f".venv/bin/python -m reproduce infer --question {target.split()[1]} --seeds={options.scale().seeds}{data}"
+
+
+def _summary(content: Content, runs: int, missing: int) -> dict[str, Any]:
+    """What the headline needs beside the CSVs."""
+    options, dataset, found = content.options, content.dataset, content.origins
+    scale = options.scale()
+    orders = [sentence for rows in content.rows.values() for sentence in order_sentences(rows)]
+    return {
+        "profile": options.profile,
+        "is_report_scale": walk.is_report_scale(options, dataset),
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "train_images": len(dataset.y_train),
+        "test_images": len(dataset.y_test),
+        "width": scale.width,
+        "batch_size": scale.batch_size,
+        "epochs": scale.epochs,
+        "seeds": scale.seeds,
+        "runs": runs,
+        "runs_missing": missing,
+        "figures": sorted(content.pictures),
+        "panels": len(orders),
+        "panels_in_report_order": sum("same order" in sentence for sentence in orders),
+        "engines": list(found.engines),
+        "machines": list(found.machines),
+        "command": page.command("publish", options),
+    }
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()

@@ -1,0 +1,152 @@
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from figures import headline, publication, walk
+from figures.claims import CLAIMS
+from figures.sections import FIGURES
+from reproduce import profiles, timing
+from reproduce.data import Dataset
+from reproduce.errors import BadInput
+from tests import made_up
+from tests.conftest import ROOT
+from tests.made_up import DATASET
+from tests.test_claims import errors_as_claimed, seconds_as_claimed
+
+REAL = replace(DATASET, name="CIFAR-10 | made up", is_synthetic=False)
+
+
+def rows(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A results store of made-up runs that calls itself CIFAR-10, published; the options, and where."""
+    folder = tmp_path_factory.mktemp("published")
+    options = made_up.options(folder / "results", seeds=2)
+    made_up.fill(options, errors_as_claimed, REAL)
+    times = folder / "results" / "smoke" / "times.json"
+    times.parent.mkdir()
+    timing.write_times(times, made_up.times(options, seconds_as_claimed), REAL, -1, "chainer")
+    publication.publish(folder / "docs" / "quick", options, REAL)
+    return options, folder / "docs" / "quick"
+
+
+def test_everything_that_was_made_is_published(published):
+    _, out = published
+    for number in range(1, 11):
+        assert (out / f"figure-{number}.png").stat().st_size > 10_000
+        assert (out / f"figure-{number}.csv").exists()
+    for name in ("report.html", "claims.csv", "comparison.csv", "tables/table-2.csv", "runs.csv", "histories.csv"):
+        assert (out / name).exists(), name
+    # A settings page is of the report's scale only.
+    assert not (out / "settings.csv").exists()
+    assert not (out / "missing.csv").exists()
+    assert len(rows(out / "claims.csv")) == len(CLAIMS)
+
+
+def test_every_run_is_there_with_its_settings_and_where_it_is_from(published):
+    options, out = published
+    wanted = {job.key for jobs in publication.targets(options, REAL).values() for job in jobs}
+    runs, epochs = rows(out / "runs.csv"), rows(out / "histories.csv")
+    assert {row["key"] for row in runs} == {row["key"] for row in epochs} == wanted
+    assert all(
+        row["engine"] == "chainer" and row["data"] == REAL.name and "chainer 7.8.1" in row["packages"] for row in runs
+    )
+    of_figure_6 = [row for row in runs if "figure-6" in row["used_by"].split()]
+    assert len({row["settings"] for row in of_figure_6}) == 2 * len({s.name + s.panel for s in FIGURES[6].series})
+    assert "--optimizer=RMSprop" in "".join(row["settings"] for row in of_figure_6)
+    assert float(epochs[0]["train_accuracy"]) == pytest.approx(10, abs=90)
+
+
+def test_no_path_of_this_machine_is_published(published, tmp_path):
+    options, out = published
+    for path in out.rglob("*"):
+        if path.suffix in (".csv", ".json", ".md"):
+            assert options.results not in path.read_text().replace(f"RESULTS={options.results}", ""), path
+
+
+def test_what_is_missing_is_listed_with_its_command_and_time(tmp_path):
+    options = made_up.options(tmp_path / "results", seeds=1)
+    made_up.fill(options, errors_as_claimed, REAL)
+    for job in made_up.jobs(options, REAL):
+        if job.experiment.augmentation == "report" and (Path(options.results) / "runs" / job.key).exists():
+            made_up.lose(Path(options.results), job.experiment)
+    publication.publish(tmp_path / "out", options, REAL)
+    missing = rows(tmp_path / "out" / "missing.csv")
+    assert {"figure-9", "figure-10", "claims"} == {row["target"] for row in missing}
+    figure_9 = next(row for row in missing if row["target"] == "figure-9")
+    assert (figure_9["runs_wanted"], figure_9["runs_missing"]) == ("2", "1")
+    assert figure_9["command"].startswith("make figure-9 PROFILE=smoke")
+    assert not (tmp_path / "out" / "figure-9.png").exists()
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["runs_missing"] == 2
+
+
+def test_synthetic_results_are_not_published(tmp_path):
+    with pytest.raises(BadInput, match="only results on CIFAR-10"):
+        publication.publish(tmp_path / "out", made_up.options(tmp_path), DATASET)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_readme_is_written_from_the_published_files(published, tmp_path):
+    _, out = published
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{headline.BEGIN}\nwas here before\n{headline.END}\nafter\n")
+    headline.update(readme, out.parent)
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "was here before" not in text
+    verdicts = [row["verdict"] for row in rows(out / "claims.csv")]
+    assert f"**{verdicts.count('reproduced')} reproduced**" in text
+    assert sum(line.startswith("| ") for line in text.splitlines()) == len(CLAIMS) + 2
+    (out / "claims.csv").write_text((out / "claims.csv").read_text().replace(",reproduced,", ",contradicted,", 1))
+    assert headline.with_headline(text, out.parent) != text
+
+
+def test_a_readme_without_a_place_for_them_is_refused():
+    with pytest.raises(BadInput, match=r"README\.md"):
+        headline.with_headline("nothing here", ROOT)
+
+
+def test_the_readme_says_what_the_published_files_say():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert headline.with_headline(text, ROOT / "docs" / "results") == text
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_published_figures_and_verdicts_agree_with_the_published_runs(profile):
+    """Whoever edits a number of one file leaves it at odds with the others."""
+    folder = ROOT / "docs" / "results" / profile
+    summary = json.loads((folder / "summary.json").read_text())
+    epochs: dict[str, list[dict[str, str]]] = {}
+    for row in rows(folder / "histories.csv"):
+        epochs.setdefault(row["key"], []).append(row)
+    assert len(epochs) == summary["runs"] == len({row["key"] for row in rows(folder / "runs.csv")})
+    last = {key: float(of_run[-1]["train_accuracy"]) for key, of_run in epochs.items()}
+    drawn = [row for number in summary["figures"] if number > 1 for row in rows(folder / f"figure-{number}.csv")]
+    values = {round(float(row["train_accuracy"]), 3) for of_run in epochs.values() for row in of_run}
+    values |= {round(100 - value, 3) for value in values}
+    for row in drawn:
+        if row["quantity"].startswith("train"):
+            assert min(abs(float(row["value"]) - value) for value in values) < 0.01
+    assert all(0 <= value <= 100 for value in last.values())
+
+
+def test_the_full_profile_takes_the_nearest_candidates():
+    """Where the candidates have been decided at the report's scale, the figures' settings are the nearest one's."""
+    decided = [row for row in rows(ROOT / "docs" / "results" / "full" / "settings.csv") if row["standing"] == "nearest"]
+    scale = replace(profiles.PROFILES["full"], seeds=1)
+    images = Dataset(np.zeros((1, 3, 32, 32), np.float32), np.zeros(1, np.int32), *(np.zeros(0),) * 2, "none")
+    keys = {job.key for figure in FIGURES.values() for job in walk.jobs_of(figure, scale, images)}
+    for row in decided:
+        experiment = publication.Experiment.from_settings(
+            {"data_fingerprint": images.fingerprint, "batch_size": scale.batch_size, **json.loads(row["settings"])}
+        )
+        assert experiment.key in keys, (row["question"], row["candidate"])
