@@ -17,6 +17,7 @@ from reproduce import checkpoint, cost, engine, results
 from reproduce.augmentation import COPIES, augment
 from reproduce.checkpoint import NOTHING_DONE, Progress
 from reproduce.data import Dataset
+from reproduce.devices import uploaded
 from reproduce.experiment import Experiment
 from reproduce.jobs import Job
 from reproduce.training import Calculate_Test_Accuracy, build_model, build_optimizer, train_epoch
@@ -110,13 +111,14 @@ def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: 
             cuda.get_device_from_id(device).use()
             model.to_gpu()
         optimizer.setup(model)
+        x_train, y_train, x_test, y_test = uploaded(
+            *(dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test), GPU_on=GPU_on
+        )
         full = min(experiment.batch_size, len(dataset.y_train))
 
         def steps(count: int, batch: int) -> float:
             order = np.arange(count * batch) % len(dataset.y_train)
-            return _seconds(
-                lambda: train_epoch(model, optimizer, dataset.x_train, dataset.y_train, order, GPU_on, batch)
-            )
+            return _seconds(lambda: train_epoch(model, optimizer, x_train, y_train, order, GPU_on, batch))
 
         batch = min(SMALLEST_BATCH, full)
         # The first step allocates memory and compiles.
@@ -128,7 +130,7 @@ def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: 
         count = max(FEWEST_BATCHES, math.ceil(SECONDS_A_NETWORK / max(steps(1, batch), 1e-3)))
         training = steps(count, batch) / (count * batch)
         test = min(len(dataset.y_test), max(batch, int(SECONDS_A_NETWORK / training)))
-        x_test, y_test = dataset.x_test[:test], dataset.y_test[:test]
+        x_test, y_test = x_test[:test], y_test[:test]
         testing = _seconds(lambda: Calculate_Test_Accuracy(x_test, y_test, model, GPU_on, batch)) / test
         saving = _saving(experiment, dataset, model, optimizer, store)
         augmenting = 0.0

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from reproduce import engine, results
 from reproduce.data import Dataset
+from reproduce.devices import check_device
 from reproduce.errors import BadInput, Failure
 from reproduce.jobs import Job, in_order, without_repeats
 from reproduce.profiles import Options
 from reproduce.progress import Board
 from reproduce.task import DIVERGED, FAILED, Task, perform, source_of
-from reproduce.training import check_device
 
 __all__ = ["Job", "check", "is_on_cluster", "missing_of", "train_missing"]
 

@@ -18,11 +18,12 @@ from chainer import cuda
 from reproduce import engine
 from reproduce.augmentation import COPIES
 from reproduce.data import Dataset
+from reproduce.devices import check_device
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.files import write_json
 from reproduce.provenance import provenance
-from reproduce.training import build_model, build_optimizer, check_device
+from reproduce.training import build_model, build_optimizer
 
 ROUNDS = 5
 # A measurement takes the median of several steps, and of more where steps take milliseconds.

@@ -16,7 +16,7 @@ from reproduce import checkpoint, engine, results
 from reproduce.augmentation import augment
 from reproduce.checkpoint import NOTHING_DONE, Progress, Unfinished
 from reproduce.data import Dataset
-from reproduce.errors import BadInput
+from reproduce.devices import check_device, number, unit_range, uploaded
 from reproduce.experiment import Experiment
 from reproduce.files import set_aside
 from reproduce.history import EpochRecord, History, is_complete
@@ -50,24 +50,6 @@ def build_optimizer(experiment: Experiment) -> chainer.GradientMethod:
     return optimizers.RMSprop(lr=experiment.learning_rate, alpha=experiment.alpha, eps=experiment.epsilon)
 
 
-def check_device(device: int) -> None:
-    """See that the device can be used: -1 is the CPU, 0 and up are GPUs.
-
-    Raises:
-        BadInput: there is no such device.
-    """
-    if device < 0:
-        return
-    if not cuda.available:
-        raise BadInput(
-            f"device {device}: no GPU can be used here, since CuPy is not installed or finds no CUDA device; "
-            "DEVICE=-1 is the CPU"
-        )
-    present = cuda.cupy.cuda.runtime.getDeviceCount()
-    if device >= present:
-        raise BadInput(f"device {device}: expected a GPU from 0 to {present - 1}, or -1 for the CPU")
-
-
 def Calculate_Test_Accuracy(
     x_test: np.ndarray, y_test: np.ndarray, model: Conv_NN, GPU_on: bool, batch_size: int
 ) -> tuple[float, float]:
@@ -77,18 +59,16 @@ def Calculate_Test_Accuracy(
     `batch_size` divides the set.
 
     Args:
-        x_test, y_test: (N, 3, 32, 32) float32 and (N,) int32.
+        x_test, y_test: (N, 3, 32, 32) float32, or uint8 to be divided by 255, and (N,) int32; on the network's device.
     """
     test_loss_total = test_accuracy_total = 0.0
     with chainer.using_config("train", False), chainer.using_config("enable_backprop", False):
         for i in range(0, len(y_test), batch_size):
-            x_batch, y_batch = x_test[i : i + batch_size], y_test[i : i + batch_size]
-            if GPU_on:
-                x_batch, y_batch = cuda.to_gpu(x_batch), cuda.to_gpu(y_batch)
+            x_batch, y_batch = unit_range(x_test[i : i + batch_size]), y_test[i : i + batch_size]
             loss, accuracy = model(x_batch, y_batch)
-            test_loss_total += float(loss.array) * len(y_batch)
-            test_accuracy_total += 100.0 * float(accuracy.array) * len(y_batch)
-    return test_loss_total / len(y_test), test_accuracy_total / len(y_test)
+            test_loss_total += number(loss.array, GPU_on) * len(y_batch)
+            test_accuracy_total += 100.0 * number(accuracy.array, GPU_on) * len(y_batch)
+    return float(test_loss_total) / len(y_test), float(test_accuracy_total) / len(y_test)
 
 
 def train_epoch(
@@ -104,10 +84,12 @@ def train_epoch(
 ) -> tuple[np.ndarray, Unfinished]:
     """One pass of the report's loop: shuffle, mini-batches, forward, backward, update.
 
-    It ends early where the loss is infinite or not a number, and where a signal asks to stop.
+    It ends early where a signal asks to stop and, on the CPU, where the loss is infinite or not a number: on a GPU,
+    nothing is fetched before the epoch's end, and a loss that was no number stays none.
 
     Args:
-        x_train, y_train: (N, 3, 32, 32) float32 and (N,) int32, in the order of the file.
+        x_train, y_train: (N, 3, 32, 32) float32, or uint8 to be divided by 255, and (N,) int32, in the order of the
+            file; on the network's device.
         order: (N,) which image stands where in the set as the epochs before have shuffled it.
         done: what an interrupted run has already done of this epoch; then `order` is already shuffled for it.
         count: called after each batch with its number of images.
@@ -121,17 +103,16 @@ def train_epoch(
         I_permutation = np.random.permutation(len(order))
         order = order[I_permutation]
     next_image = first_image
+    (order_there,) = uploaded(order, GPU_on=GPU_on)
     for i in range(first_image, len(order), batch_size):
-        chosen = order[i : i + batch_size]
-        x_batch, y_batch = x_train[chosen], y_train[chosen]
-        if GPU_on:
-            x_batch, y_batch = cuda.to_gpu(x_batch), cuda.to_gpu(y_batch)
+        chosen = order_there[i : i + batch_size]
+        x_batch, y_batch = unit_range(x_train[chosen]), y_train[chosen]
         model.cleargrads()
         loss, accuracy = model(x_batch, y_batch)
-        epoch_loss += float(loss.array)
-        epoch_accuracy += float(accuracy.array)
+        epoch_loss += number(loss.array, GPU_on)
+        epoch_accuracy += number(accuracy.array, GPU_on)
         batch_counter += 1
-        if not math.isfinite(epoch_loss):
+        if not GPU_on and not math.isfinite(epoch_loss):
             break
         loss.backward()
         optimizer.update()
@@ -139,7 +120,7 @@ def train_epoch(
         count(len(y_batch))
         if is_asked_to_stop():
             break
-    return order, Unfinished(next_image, epoch_loss, epoch_accuracy, batch_counter)
+    return order, Unfinished(next_image, float(epoch_loss), float(epoch_accuracy), batch_counter)
 
 
 def train(
@@ -195,6 +176,7 @@ def _train_epochs(
     GPU_on = device >= 0
     x_train, y_train = augment(dataset.x_train, dataset.y_train, experiment.augmentation)
     model, optimizer, progress = _restored(experiment, folder, device, len(y_train))
+    x_train, y_train, x_test, y_test = uploaded(x_train, y_train, dataset.x_test, dataset.y_test, GPU_on=GPU_on)
     order, history, done = progress
     images = len(order) * (epochs - len(history))
     with tqdm(
@@ -220,7 +202,7 @@ def _train_epochs(
                 if math.isfinite(train_loss):
                     train_accuracy = 100.0 * done.accuracy / done.batches
                     test_loss, test_accuracy = Calculate_Test_Accuracy(
-                        dataset.x_test, dataset.y_test, model, GPU_on, experiment.batch_size
+                        x_test, y_test, model, GPU_on, experiment.batch_size
                     )
                 seconds = round(time.perf_counter() - started, 3)
                 history = [*history, EpochRecord(epoch, train_loss, train_accuracy, test_loss, test_accuracy, seconds)]

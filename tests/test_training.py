@@ -152,10 +152,3 @@ def test_augmentation_reaches_the_loop(dataset, tmp_path):
 
 def dataset_train(dataset):
     return dataset.x_train, dataset.y_train
-
-
-def test_a_gpu_that_is_not_there_is_refused_in_one_line():
-    if training.cuda.available:
-        pytest.skip("there is a GPU here")
-    with pytest.raises(BadInput, match="device 0: no GPU can be used here"):
-        training.check_device(0)

@@ -1,0 +1,59 @@
+"""The CPU, or a GPU: whether it is there, and how images get to it and totals back."""
+
+from typing import Any
+
+import numpy as np
+from chainer import cuda
+
+from reproduce.errors import BadInput
+from reproduce.hdf5 import to_unit_range
+
+
+def check_device(device: int) -> None:
+    """See that the device can be used: -1 is the CPU, 0 and up are GPUs.
+
+    Raises:
+        BadInput: there is no such device.
+    """
+    if device < 0:
+        return
+    if not cuda.available:
+        raise BadInput(
+            f"device {device}: no GPU can be used here, since CuPy is not installed or finds no CUDA device; "
+            "DEVICE=-1 is the CPU"
+        )
+    present = cuda.cupy.cuda.runtime.getDeviceCount()
+    if device >= present:
+        raise BadInput(f"device {device}: expected a GPU from 0 to {present - 1}, or -1 for the CPU")
+
+
+def packed(x: np.ndarray) -> np.ndarray:
+    """Images as uint8 where `unit_range` makes exactly the same of them again, and as they are where it does not.
+
+    Args:
+        x: (N, 3, 32, 32) float32 in [0, 1].
+    """
+    pixels = np.empty(x.shape, np.uint8)
+    for start in range(0, len(x), 1000):
+        part = slice(start, start + 1000)
+        np.rint(x[part] * np.float32(255), out=pixels[part], casting="unsafe")
+        if not np.array_equal(to_unit_range(pixels[part]), x[part]):
+            return x
+    return pixels
+
+
+def uploaded(*arrays: np.ndarray, GPU_on: bool) -> tuple[Any, ...]:
+    """Images and labels where they are computed on: on the current GPU packed, or on the CPU as they are."""
+    if not GPU_on:
+        return arrays
+    return tuple(cuda.to_gpu(packed(array) if array.ndim == 4 else array) for array in arrays)
+
+
+def unit_range(x_batch: Any) -> Any:
+    """A batch of images as float32 in [0, 1], whether it was packed or not; on the device that it lies on."""
+    return to_unit_range(x_batch) if x_batch.dtype == np.uint8 else x_batch
+
+
+def number(scalar: Any, GPU_on: bool) -> Any:
+    """A loss or an accuracy, to be summed up: on a GPU it stays there, since to fetch it is to wait for it."""
+    return scalar.astype(np.float64) if GPU_on else float(scalar)
