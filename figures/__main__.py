@@ -167,7 +167,7 @@ def publish_command(options: PublishOptions) -> None:
     if options.out:
         publish(Path(options.out), options, dataset)
         return
-    publish(PUBLISHED / options.profile, options, dataset)
+    publish(PUBLISHED / options.profile, options, dataset, PUBLISHED.parent / "settings.md")
     update(Path("README.md"), PUBLISHED)
     print("published: the headline in README.md", flush=True)
 

@@ -100,7 +100,7 @@ def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
         *markdown_rows(header, cells, (3, 4)),
         "",
         f"*{_scale(summary)}. `infer …` stands for `.venv/bin/python -m reproduce infer …`; all candidates: "
-        f"[settings.md](docs/results/full/settings.md). {summary['runs_missing']} runs of the full profile have not "
+        f"[docs/settings.md](docs/settings.md). {summary['runs_missing']} runs of the full profile have not "
         "been made: [missing.csv](docs/results/full/missing.csv) has the commands and how long they take.*",
         "",
     ]

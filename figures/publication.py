@@ -44,8 +44,12 @@ class PublishOptions(Options):
     out: str | None = option(None, str, "another folder; README.md then stays as it is", unset="docs/results/PROFILE")
 
 
-def publish(out: Path, options: Options, dataset: Dataset) -> None:
+def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path | None = None) -> None:
     """Write figures, tables, verdicts, comparison, report page, candidates, runs, and what is missing; train nothing.
+
+    Args:
+        out: the folder to write to.
+        settings_page: where the page of candidates goes in place of it.
 
     Raises:
         BadInput: the data is synthetic, `out` cannot be written to, or runs in the store used other data.
@@ -69,7 +73,7 @@ def publish(out: Path, options: Options, dataset: Dataset) -> None:
     users = _users(options, dataset)
     if is_full_scale:
         answers = read_answers(QUESTIONS, dataset, options)
-        write_answers(out, answers, options, dataset)
+        write_answers(out, answers, options, dataset, settings_page)
     present = {key: found for key, found in users.items() if results.history_of(Path(options.results), found[0])}
     _write_runs(out, present, Path(options.results))
     missing = _write_missing(out / "missing.csv", options, dataset)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -108,8 +109,14 @@ def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: 
     write_atomically(path, text.getvalue().encode())
 
 
-def write_answers(folder: Path, answers: Sequence[Answer], options: Options, dataset: Dataset) -> list[Path]:
+def write_answers(
+    folder: Path, answers: Sequence[Answer], options: Options, dataset: Dataset, page: Path | None = None
+) -> list[Path]:
     """Write settings.csv, settings.md, settings.png and settings.svg; the files written.
+
+    Args:
+        folder: where they go.
+        page: where settings.md goes in place of that.
 
     Raises:
         BadInput: a run in the store used other data.
@@ -126,9 +133,10 @@ def write_answers(folder: Path, answers: Sequence[Answer], options: Options, dat
     made_with = origins_of(runs.values(), dataset.fingerprint).engines_text
     write_csv(path.with_suffix(".csv"), answers, options, dataset)
     pictures = draw(path, answers, options, dataset, made_with)
-    page = markdown(answers, options, dataset, made_with, "settings.png" if pictures else "")
-    write_atomically(path.with_suffix(".md"), page.encode())
-    return [path.with_suffix(".csv"), path.with_suffix(".md"), *pictures]
+    page = page or path.with_suffix(".md")
+    picture = os.path.relpath(pictures[0], page.parent) if pictures else ""
+    write_atomically(page, markdown(answers, options, dataset, made_with, picture).encode())
+    return [path.with_suffix(".csv"), page, *pictures]
 
 
 def markdown(answers: Sequence[Answer], options: Options, dataset: Dataset, made_with: str, picture: str) -> str:

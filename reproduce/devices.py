@@ -17,12 +17,15 @@ def check_device(device: int) -> None:
     """
     if device < 0:
         return
-    if not cuda.available:
-        raise BadInput(
-            f"device {device}: no GPU can be used here, since CuPy is not installed or finds no CUDA device; "
-            "DEVICE=-1 is the CPU"
-        )
-    present = cuda.cupy.cuda.runtime.getDeviceCount()
+    reason = "CuPy is not installed, or finds no CUDA libraries"
+    present = 0
+    if cuda.available:
+        try:
+            present = cuda.cupy.cuda.runtime.getDeviceCount()
+        except cuda.cupy.cuda.runtime.CUDARuntimeError as error:  # there are CUDA's libraries, but no driver
+            reason = str(error)
+    if not present:
+        raise BadInput(f"device {device}: no GPU can be used here ({reason}); DEVICE=-1 is the CPU")
     if device >= present:
         raise BadInput(f"device {device}: expected a GPU from 0 to {present - 1}, or -1 for the CPU")
 

@@ -1,5 +1,7 @@
 import csv
+import itertools
 import json
+import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from figures import headline, publication, walk
 from figures.claims import CLAIMS
 from figures.sections import FIGURES
 from reproduce import profiles, timing
+from reproduce.candidates import QUESTIONS
 from reproduce.data import Dataset
 from reproduce.errors import BadInput
 from tests import made_up
@@ -86,6 +89,30 @@ def test_what_is_missing_is_listed_with_its_command_and_time(tmp_path):
     assert figure_9["command"].startswith("make figure-9 PROFILE=smoke")
     assert not (tmp_path / "out" / "figure-9.png").exists()
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["runs_missing"] == 2
+
+
+def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkeypatch):
+    options = made_up.options(tmp_path / "results", seeds=1)
+    as_large_as_the_report = {"full": replace(options.scale(), epochs=None)}
+    monkeypatch.setattr(walk, "PROFILES", as_large_as_the_report)
+    for job in itertools.chain.from_iterable(publication.targets(options, REAL).values()):
+        made_up.keep(tmp_path / "results", job.experiment, errors_as_claimed(job.experiment), REAL)
+    docs = tmp_path / "docs"
+    publication.publish(docs / "results" / "full", options, REAL, docs / "settings.md")
+    settings = rows(docs / "results" / "full" / "settings.csv")
+    assert {row["question"] for row in settings} == {question.name for question in QUESTIONS}
+    assert {row["epochs_trained"] for row in settings} == {"4"}
+    nearest = [row for row in settings if row["standing"] in headline.NEAREST]
+    assert nearest
+    assert not (docs / "results" / "full" / "settings.md").exists()
+    assert "](results/full/settings.png)" in (docs / "settings.md").read_text()
+    assert (docs / "results" / "full" / "settings.png").exists()
+    assert float(rows(docs / "results" / "full" / "comparison.csv")[0]["gap"])
+    text = headline.headline(docs / "results")
+    gap = statistics.median(
+        {(r["figure"], r["panel"], r["series"], r["quantity"]): float(r["gap"]) for r in nearest}.values()
+    )
+    assert f"**{gap:.1f} points**" in text
 
 
 def test_synthetic_results_are_not_published(tmp_path):

@@ -4,6 +4,9 @@ from reproduce.engine.compilation import kernel
 from reproduce.engine.expressions import vector_loop
 from reproduce.engine.simd import PANEL, ROWS, multiply_four_rows, multiply_rows
 
+# So many rows take four at a time: more at once would be wasted on rows that are not wanted.
+FEW = max(4, ROWS - 4)
+
 copy = vector_loop(lambda source, target: (source,))
 clear = vector_loop(lambda target, zero: (zero,))
 add = vector_loop(lambda source, target: (target + source,))
@@ -11,10 +14,10 @@ add = vector_loop(lambda source, target: (target + source,))
 
 @kernel
 def multiply(a, a_offset, a_row, a_panel, a_step, rows, b, b_offset, b_panel, panels, depth, c, c_offset, accumulate):
-    """c[i, :16] (+)= sum over panels and depth of a * b for i < rows; up to 5 rows more are overwritten."""
+    """c[i, :16] (+)= sum over panels and depth of a * b for i < rows; up to 3 rows more are overwritten."""
     i = 0
     while i < rows:
-        if rows - i <= 4:
+        if rows - i <= FEW:
             multiply_four_rows(
                 a, a_offset + i * a_row, a_row, a_panel, a_step, b, b_offset, b_panel, panels, depth, c,
                 c_offset + i * PANEL, PANEL, accumulate,

@@ -9,17 +9,20 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from reproduce.engine import cook_toom
 
-LANES = 8
-# Matrices are stored in panels of 16 columns: one cache line, and two vectors of 8.
+HAS_AVX512 = bool(get_host_cpu_features().get("avx512f"))
+LANES = 16 if HAS_AVX512 else 8
+# Matrices are stored in panels of 16 columns: one cache line, and one vector of AVX-512 or two of AVX2.
 PANEL = 16
 VECTORS = PANEL // LANES
-# 6 rows x 2 vectors are 12 of the 16 vector registers of AVX2; 3 more hold the operands.
-ROWS = 6
+# 12 vectors of sums: 6 rows x 2 of the 16 registers of AVX2, 3 more hold the operands; or 12 rows x 1 of AVX-512's 32.
+# An element's sum is taken in the same order either way, so the numbers are the same.
+ROWS = 12 // VECTORS
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _VECTOR = ir.VectorType(ir.FloatType(), LANES)
@@ -111,7 +114,7 @@ def _make_multiply(rows: int) -> Callable:
 
 
 multiply_rows = _make_multiply(ROWS)
-# 16 rows are 6 + 6 + 4.
+# 16 rows are 6 + 6 + 4, or 12 + 4.
 multiply_four_rows = _make_multiply(4)
 multiply_one_row = _make_multiply(1)
 
