@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -76,7 +77,8 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
         "distributed.nanny.pre-spawn-environ": {},
     }
     with _quiet(), dask.config.set(settings), _environment(_thread_settings(processes)):
-        cluster = SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL)
+        with _main_module_hidden():
+            cluster = SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL)
         try:
             with Client(cluster, set_as_default=False) as client:
                 client.wait_for_workers(processes)
@@ -85,6 +87,18 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
             # Workers that are too slow for that end by themselves when this process does.
             with contextlib.suppress(TimeoutError):
                 cluster.close(timeout=SECONDS_TO_CLOSE)
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Processes that are spawned meanwhile do not import the command's own module, with all that it draws with."""
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
 
 
 @contextlib.contextmanager
