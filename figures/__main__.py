@@ -15,7 +15,7 @@ from figures.sections import FIGURES
 from reproduce import schedule, timing
 from reproduce.comparison import order_sentences, write_comparison
 from reproduce.data import Dataset
-from reproduce.errors import BadInput, Failure
+from reproduce.errors import BadInput, Failure, first_line
 from reproduce.options import add_options, parser_for, run, suggestion
 from reproduce.profiles import Options
 from reproduce.schedule import Job, train_missing
@@ -63,7 +63,7 @@ def all_command(options: Options) -> None:
         try:
             step()
         except Exception as error:  # whatever one figure dies of, the others are made
-            reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+            reason = first_line(error)
             failed.append(name)
             print(f"\n{name} could not be made: {reason}", file=sys.stderr, flush=True)
     if failed:

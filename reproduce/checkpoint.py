@@ -15,6 +15,7 @@ import numpy as np
 from chainer import Chain, GradientMethod
 from chainer.serializers import DictionarySerializer, NpzDeserializer
 
+from reproduce.errors import first_line
 from reproduce.files import write_atomically
 from reproduce.history import EpochRecord, History
 
@@ -165,7 +166,7 @@ def _read_arrays(path: Path, names: list[str] | None = None) -> dict[str, np.nda
 
 
 def _reason(error: Exception) -> str:
-    return f"damaged: {next(iter(str(error).splitlines()), '') or type(error).__name__}"
+    return f"damaged: {first_line(error)}"
 
 
 def _checksum(content: dict[str, np.ndarray]) -> np.ndarray:

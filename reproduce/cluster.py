@@ -16,7 +16,7 @@ import dask
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster, rpc
 from distributed.comm import get_address_host_port
 
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, first_line
 from reproduce.files import read_at_most
 from reproduce.profiles import Options
 
@@ -175,11 +175,6 @@ def _no_scheduler(address: str, reason: str) -> BadInput:
         f"scheduler {address}: expected the address of a running Dask scheduler, like tcp://127.0.0.1:8786, or a "
         f"scheduler file: {reason}"
     )
-
-
-def first_line(error: BaseException) -> str:
-    """What an error says, in one line."""
-    return next(iter(str(error).splitlines()), "") or type(error).__name__
 
 
 def _gpus(processes: int) -> list[str]:

@@ -11,3 +11,8 @@ class Failure(Exception):
     """Something else went wrong: one line that says what, and what to do."""
 
     exit_status = 1
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line; its type's name if it says nothing."""
+    return next(iter(str(error).splitlines()), "") or type(error).__name__

@@ -5,7 +5,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, first_line
 from reproduce.files import unfinished_name
 
 IMAGE_SHAPE = (3, 32, 32)
@@ -38,7 +38,7 @@ def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], str, bool]:
     except BadInput:
         raise
     except Exception as error:  # h5py reports damage under many types; the first line says where in the file
-        raise BadInput(f"{path}: damaged or truncated HDF5 file: {next(iter(str(error).splitlines()), '')}") from None
+        raise BadInput(f"{path}: damaged or truncated HDF5 file: {first_line(error)}") from None
 
 
 def _read_part(path: Path, file: h5py.File, part: str) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from reproduce import checkpoint
 from reproduce.checkpoint import LATEST, PREVIOUS, Brief, Damaged
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
 from reproduce.files import json_bytes, read_at_most, remove_unfinished, set_aside, write_atomically
 from reproduce.history import History, history_bytes, is_complete, parse_history
@@ -120,7 +120,7 @@ def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[s
     try:
         other = Experiment.from_settings(json.loads(read_at_most(path, LARGEST_SIDE_FILE))).settings()
     except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        damaged[EXPERIMENT] = f"damaged: {next(iter(str(error).splitlines()), '')}"
+        damaged[EXPERIMENT] = f"damaged: {first_line(error)}"
         return
     if not is_known:
         _refuse_if_foreign(folder, experiment, other)
@@ -164,7 +164,7 @@ def _check_provenance_file(folder: Path, brief: Brief | None, damaged: dict[str,
             if found.get("checksum") != checksum_of(found):
                 raise ValueError("its checksum does not match")
         except (OSError, ValueError, AttributeError, RecursionError) as error:
-            damaged[PROVENANCE] = f"damaged: {next(iter(str(error).splitlines()), '')}"
+            damaged[PROVENANCE] = f"damaged: {first_line(error)}"
     return brief.provenance if brief else None
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from distributed import Client, Future, KilledWorker
 
 from reproduce import worker
-from reproduce.cluster import Connect, connection, first_line
-from reproduce.errors import BadInput, Failure
+from reproduce.cluster import Connect, connection
+from reproduce.errors import BadInput, Failure, first_line
 from reproduce.interruption import Interrupted
 from reproduce.profiles import Options
 from reproduce.progress import Board, duration

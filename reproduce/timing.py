@@ -19,7 +19,7 @@ from reproduce import engine
 from reproduce.augmentation import COPIES
 from reproduce.data import Dataset
 from reproduce.devices import check_device
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
 from reproduce.files import write_json
 from reproduce.provenance import provenance
@@ -123,6 +123,4 @@ def read_times(path: Path, fingerprint: str) -> Times:
             return Times({})
         return Times({str(key): np.array(values, np.float64) for key, values in content["seconds"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(
-            f"{path}: expected times that this package wrote: {next(iter(str(error).splitlines()), '')}"
-        ) from None
+        raise BadInput(f"{path}: expected times that this package wrote: {first_line(error)}") from None
