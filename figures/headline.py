@@ -66,7 +66,7 @@ def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
         f"series come in the report's order in {summary['panels_in_report_order']} of {summary['panels']} panels.",
         "",
         f"*{_scale(summary)}. `inconclusive`: so few seeds cannot tell, after correction for the number of claims. "
-        "Measured: the weakest of the comparisons that a claim needs; a positive number of points speaks for it. Again: "
+        "Measured: the weakest of the comparisons that a claim needs; positive points speak for it. Again: "
         "`make all-figures claims compare`; what each number is of: [claims.csv](docs/results/quick/claims.csv).*",
         "",
         *markdown_rows(("section", "the report claims", "its own curves", "our runs", "measured, 95 %"), cells, ()),
