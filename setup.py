@@ -32,7 +32,8 @@ setup(
     extras_require={
         "test": ["pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6", "psutil>=5.9", "threadpoolctl>=3.1"],
         "bench": ["torch>=2.1"],
-        "cuda12": ["cupy-cuda12x>=12"],
-        "cuda13": ["cupy-cuda13x>=13.6"],
+        # `ctk` brings CUDA's libraries; the machine has to have NVIDIA's driver alone.
+        "cuda12": ["cupy-cuda12x[ctk]>=12"],
+        "cuda13": ["cupy-cuda13x[ctk]>=13.6"],
     },
 )

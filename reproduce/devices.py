@@ -17,8 +17,7 @@ def check_device(device: int) -> None:
     """
     if device < 0:
         return
-    reason = "CuPy is not installed, or finds no CUDA libraries"
-    present = 0
+    reason, present = _why_there_is_no_cupy(), 0
     if cuda.available:
         try:
             present = cuda.cupy.cuda.runtime.getDeviceCount()
@@ -28,6 +27,15 @@ def check_device(device: int) -> None:
         raise BadInput(f"device {device}: no GPU can be used here ({reason}); DEVICE=-1 is the CPU")
     if device >= present:
         raise BadInput(f"device {device}: expected a GPU from 0 to {present - 1}, or -1 for the CPU")
+
+
+def _why_there_is_no_cupy() -> str:
+    # Chainer keeps what importing CuPy ended with; CuPy puts its own in a box of equals signs.
+    error = getattr(cuda, "_resolution_error", None)
+    if error is None or isinstance(error, ModuleNotFoundError):
+        return "CuPy is not installed; the extra cuda12 or cuda13 brings it"
+    said = [line for line in str(error).splitlines() if any(map(str.isalpha, line))]
+    return f"CuPy cannot be imported: {said[0] if said else type(error).__name__}"
 
 
 def packed(x: np.ndarray) -> np.ndarray:
