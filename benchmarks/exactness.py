@@ -1,17 +1,18 @@
 """How far float32 training drifts: python -m benchmarks.exactness DATA
 
 The losses of 50 iterations of the engine, of stock Chainer and of stock Chainer in float64, from the same seed and with
-the same dropout masks; the largest relative differences over the first 5, 10, 20 and 50. docs/speed.md has what came out.
+the same dropout masks; the largest relative differences over the first 5, 10, 20 and 50. docs/speed.md has what came
+out.
 """
 
 import sys
 
-import reproduce  # noqa: F401, I001 - it makes Chainer importable
-
-import chainer
 import numpy as np
 
-from reproduce import engine
+from reproduce import engine  # isort: skip
+
+import chainer
+
 from reproduce.data import Dataset, read
 from reproduce.experiment import Experiment
 from reproduce.training import build_model, build_optimizer

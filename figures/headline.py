@@ -9,6 +9,7 @@ from typing import Any
 
 from figures.claims import SECTION_NUMBERS
 from figures.claims.decisions import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS
+from reproduce.answers import AMONG_NEAREST, NEAREST
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.statistics import VERDICTS
@@ -16,7 +17,6 @@ from reproduce.tables import markdown_rows
 
 BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
 END = "<!-- end of results -->"
-NEAREST = ("nearest", "among the nearest")
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -44,11 +44,11 @@ def headline(published: Path) -> str:
 def _scale(summary: dict[str, Any]) -> str:
     """`quick profile, 3 seeds, 2,000 training images of ...`."""
     seeds = f"{summary['seeds']} seeds" if summary["seeds"] > 1 else "1 seed"
-    engines = " and ".join(summary["engines"])
+    engines = f", {' and '.join(summary['engines'])}" if summary["engines"] else ""
     return (
         f"{summary['profile']} profile, {summary['data']}, {summary['train_images']:,} training and "
         f"{summary['test_images']:,} test images, width {summary['width']:g}, batch size {summary['batch_size']}, "
-        f"{seeds}, {engines}"
+        f"{seeds}{engines}"
     )
 
 
@@ -66,23 +66,25 @@ def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
         f"series come in the report's order in {summary['panels_in_report_order']} of {summary['panels']} panels.",
         "",
         f"*{_scale(summary)}. `inconclusive`: so few seeds cannot tell, after correction for the number of claims. "
-        "Measured: the weakest of the comparisons that a claim needs; positive points speak for it. Again: "
+        "Measured: the weakest of the comparisons that a claim needs, and what the claim asks of it. Again: "
         "`make all-figures claims compare`; what each number is of: [claims.csv](docs/results/quick/claims.csv).*",
         "",
-        *markdown_rows(("section", "the report claims", "its own curves", "our runs", "measured, 95 %"), cells, ()),
+        *markdown_rows(
+            ("section", "the report claims", "its own curves", "our runs", "measured, 95 % (claimed)"), cells, ()
+        ),
         "",
     ]
 
 
 def _measured(claim: dict[str, str]) -> str:
-    """The comparison that decides a claim, on our runs: `+21.4 points [12.0, 30.8]`."""
+    """The comparison that decides a claim, on our runs: `+21.4 points [+12.0, +30.8] (above 0)`."""
     if not claim["effect"]:
         return ""
     exact = claim["repeats"] == "exact"
     form = ",.0f" if exact else ".2f" if claim["unit"] == "times" else "+.1f"
     effect, low, high = (format(float(claim[name]), form) if claim[name] else "" for name in ("effect", "low", "high"))
     interval = "" if exact or not low else f" [{low}, {high}]"
-    return f"{effect} {_cell(claim['unit'])}{interval}"
+    return _cell(f"{effect} {claim['unit']}{interval} ({claim['claimed']})")
 
 
 def _cell(text: str) -> str:
@@ -90,39 +92,45 @@ def _cell(text: str) -> str:
 
 
 def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
-    rows = nearest_rows(folder)
-    if not rows:
+    if not (summary["is_report_scale"] and (rows := nearest_rows(folder))):
         return []
-    gaps = {(row["figure"], row["panel"], row["series"], row["quantity"]): float(row["gap"]) for row in rows}
+    nearest: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows:
+        nearest.setdefault((row["figure"], row["panel"], row["series"], row["quantity"]), row)
     cells = [
         (
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
             row["quantity"].removesuffix(" (%)"),
             row["candidate"],
-            row["epochs_compared"],
+            row["compared_up_to_epoch"],
             f"{float(row['gap']):.1f}",
             f"`infer --question {row['question']}`",
         )
-        for row in rows
+        for row in nearest.values()
     ]
-    header = ("the report's curve", "quantity", "nearest candidate", "epochs", "mean gap, points", "again")
-    median = statistics.median(gaps.values())
+    header = ("the report's curve", "quantity", "nearest candidate", "up to epoch", "mean gap, points", "again")
+    median = statistics.median(float(row["gap"]) for row in nearest.values())
+    missing = (
+        f" {summary['runs_missing']} runs of the full profile have not been made: "
+        "[missing.csv](docs/results/full/missing.csv) has the commands and how long they take."
+    )
     return [
-        f"At the report's own scale the median gap between its curves and ours is **{median:.1f} points**, over the "
-        f"{len(gaps)} curves that have been trained so far:",
+        f"At the report's own scale the median gap is **{median:.1f} points**, over {len(nearest)} of its curves and "
+        "the runs nearest to them. What the report leaves open was chosen by that very gap, and most runs end early:",
         "",
         *markdown_rows(header, cells, (3, 4)),
         "",
-        f"*{_scale(summary)}. `infer …` stands for `.venv/bin/python -m reproduce infer …`; all candidates: "
-        f"[docs/settings.md](docs/settings.md). {summary['runs_missing']} runs of the full profile have not "
-        "been made: [missing.csv](docs/results/full/missing.csv) has the commands and how long they take.*",
+        f"*{_scale(summary)}. All candidates and their commands: [docs/settings.md](docs/settings.md)."
+        f"{missing if summary['runs_missing'] else ''}*",
         "",
     ]
 
 
 def nearest_rows(folder: Path) -> list[dict[str, str]]:
     """The rows of settings.csv of the candidates nearest to the report."""
-    return [row for row in rows_of(folder / "settings.csv") if row["standing"] in NEAREST and row["gap"]]
+    return [
+        row for row in rows_of(folder / "settings.csv") if row["standing"] in (NEAREST, AMONG_NEAREST) and row["gap"]
+    ]
 
 
 def with_headline(readme: str, published: Path) -> str:

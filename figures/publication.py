@@ -4,7 +4,7 @@ import csv
 import io
 import shutil
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from figures.claims.tables import write_claims
 from figures.page_content import Content, gather
 from figures.sections import FIGURES
 from reproduce import results
-from reproduce.answers import write_answers
+from reproduce.answers import infer_command, write_answers
 from reproduce.candidates import QUESTIONS
 from reproduce.comparison import order_sentences, write_comparison
 from reproduce.data import Dataset
@@ -22,10 +22,10 @@ from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.files import write_atomically, write_json
 from reproduce.history import EpochRecord
-from reproduce.inference import last_epoch, read_answers, runs_of
+from reproduce.inference import Answer, last_epoch, read_answers, runs_of
 from reproduce.jobs import Job
 from reproduce.options import option
-from reproduce.origins import COMPUTING_PACKAGES
+from reproduce.origins import COMPUTING_PACKAGES, origins_of
 from reproduce.planning import make_plan
 from reproduce.profiles import Options
 
@@ -60,7 +60,11 @@ def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path |
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
-    content = gather(options, dataset)
+    store = Path(options.results)
+    content = replace(gather(options, dataset), options=options.portable())
+    # What an earlier publication had and this one has not would be taken for its.
+    for stale in [*out.glob("figure-*.*"), *out.glob("settings.*"), *([settings_page] if settings_page else [])]:
+        stale.unlink(missing_ok=True)
     for picture in content.pictures.values():
         for suffix in (".png", ".csv"):
             shutil.copyfile(picture.with_suffix(suffix), out / picture.with_suffix(suffix).name)
@@ -70,39 +74,43 @@ def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path |
     rows = [(number, row) for number, of_figure in content.rows.items() for row in of_figure]
     write_comparison(out / "comparison.csv", rows, options.profile, dataset.name, False, is_full_scale)
     page.write(out / "report.html", content)
-    users = _users(options, dataset)
-    if is_full_scale:
-        answers = read_answers(QUESTIONS, dataset, options)
+    answers = read_answers(QUESTIONS, dataset, options) if is_full_scale else []
+    if answers:
         write_answers(out, answers, options, dataset, settings_page)
-    present = {key: found for key, found in users.items() if results.history_of(Path(options.results), found[0])}
-    _write_runs(out, present, Path(options.results))
-    missing = _write_missing(out / "missing.csv", options, dataset)
-    write_json(out / "summary.json", _summary(content, len(present), missing))
+    wanted = targets(options, dataset, answers)
+    present = _present(wanted, store)
+    _write_runs(out, present, store)
+    missing = _write_missing(out / "missing.csv", wanted, options, dataset)
+    write_json(out / "summary.json", _summary(content, present, missing, store))
     print(f"published: {out}", flush=True)
 
 
-def _users(options: Options, dataset: Dataset) -> dict[str, tuple[Experiment, list[str]]]:
-    """Every run that something published may need, by key, and what needs it."""
-    found: dict[str, tuple[Experiment, list[str]]] = {}
-    for target, jobs in targets(options, dataset).items():
-        for job in jobs:
-            users = found.setdefault(job.key, (job.experiment, []))[1]
-            if target not in users:
-                users.append(target)
-    return found
-
-
-def targets(options: Options, dataset: Dataset) -> dict[str, list[Job]]:
-    """The runs of each figure and of the claims; at the report's scale, of each unstated setting, too."""
+def targets(options: Options, dataset: Dataset, answers: Sequence[Answer]) -> dict[str, list[Job]]:
+    """The runs of each figure, of the claims, and of each question, whose stopped candidates want no more epochs."""
     scale = options.scale()
     wanted = {figure.name: walk.jobs_of(figure, scale, dataset) for figure in FIGURES.values()}
     wanted["claims"] = runs_needed(scale, dataset)
-    if walk.is_report_scale(options, dataset):
-        for question in QUESTIONS:
-            epochs = min(scale.epochs or 10**9, last_epoch(question) + 1)
-            of_all = (runs_of(name, question, scale, dataset, epochs) for name in question.candidates)
-            wanted[f"infer {question.name}"] = [job for jobs in of_all for job in jobs]
+    for answer in answers:
+        end = last_epoch(answer.question) + 1
+        epochs = {
+            one.candidate: one.compared if one.has_retired else min(scale.epochs or end, end)
+            for one in answer.standings
+        }
+        of_all = (runs_of(name, answer.question, scale, dataset, count) for name, count in epochs.items())
+        wanted[f"infer {answer.question.name}"] = [job for jobs in of_all for job in jobs]
     return wanted
+
+
+def _present(wanted: dict[str, list[Job]], store: Path) -> dict[str, tuple[Experiment, list[str]]]:
+    """The runs that are wanted and at least begun, by key, with what needs them."""
+    found: dict[str, tuple[Experiment, list[str]]] = {}
+    for target, jobs in wanted.items():
+        for job in jobs:
+            if job.key in found or results.history_of(store, job.experiment):
+                users = found.setdefault(job.key, (job.experiment, []))[1]
+                if target not in users:
+                    users.append(target)
+    return found
 
 
 def _write_runs(out: Path, present: dict[str, tuple[Experiment, list[str]]], store: Path) -> None:
@@ -115,9 +123,13 @@ def _write_runs(out: Path, present: dict[str, tuple[Experiment, list[str]]], sto
         provenance = results.read_provenance(folder)
         ends = len(history)
         for part in [provenance, *provenance["earlier"]]:
-            seconds = sum(row.seconds for row in history[part["from_epoch"] : ends])
-            counted = f"{part['from_epoch']} to {ends - 1}"
-            runs.append([key, " ".join(u.replace(" ", ":") for u in users), experiment.seed, counted, f"{seconds:.1f}"])
+            counted, seconds = f"{part['from_epoch']} to {ends - 1}", ""
+            if part["from_epoch"] < ends:
+                # An epoch in which a run was stopped counts for the part that ended it.
+                seconds = f"{sum(row.seconds for row in history[part['from_epoch'] : ends]):.1f}"
+            else:
+                counted = f"part of {part['from_epoch']}"
+            runs.append([key, " ".join(u.replace(" ", ":") for u in users), experiment.seed, counted, seconds])
             runs[-1] += _origin(part)
             runs[-1].append(_compact(experiment.settings()))
             ends = part["from_epoch"]
@@ -146,19 +158,19 @@ def _compact(settings: dict[str, Any]) -> str:
     )
 
 
-def _write_missing(path: Path, options: Options, dataset: Dataset) -> int:
+def _write_missing(path: Path, wanted: dict[str, list[Job]], options: Options, dataset: Dataset) -> int:
     """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
-    wanted = targets(options, dataset)
     plan = make_plan([job for jobs in wanted.values() for job in jobs], dataset, options)
-    seconds = {job.key: plan.seconds[job.key] for job in plan.missing}
     rows = []
     for target, jobs in wanted.items():
         keys = {job.key for job in jobs}
-        if lacking := keys & seconds.keys():
-            command = (
-                page.command(target, options) if not target.startswith("infer") else _infer_command(target, options)
-            )
-            rows.append([target, len(keys), len(lacking), round(sum(seconds[key] for key in lacking)), command])
+        if lacking := keys & {job.key for job in plan.missing}:
+            seconds = round(sum(plan.seconds[key] for key in lacking))
+            if target.startswith("infer "):
+                command = infer_command(target.removeprefix("infer "), options)
+            else:
+                command = page.command(target, options.portable())
+            rows.append([target, len(keys), len(lacking), seconds, command])
     if rows:
         write_atomically(path, _csv(MISSING_COLUMNS, rows))
     else:
@@ -166,14 +178,13 @@ def _write_missing(path: Path, options: Options, dataset: Dataset) -> int:
     return len(plan.missing)
 
 
-def _infer_command(target: str, options: Options) -> str:
-    data = f" --data={options.data}" if options.data else ""
-    return f".venv/bin/python -m reproduce infer --question {target.split()[1]} --seeds={options.scale().seeds}{data}"
-
-
-def _summary(content: Content, runs: int, missing: int) -> dict[str, Any]:
+def _summary(
+    content: Content, present: dict[str, tuple[Experiment, list[str]]], missing: int, store: Path
+) -> dict[str, Any]:
     """What the headline needs beside the CSVs."""
-    options, dataset, found = content.options, content.dataset, content.origins
+    options, dataset = content.options, content.dataset
+    folders = [results.run_folder(store, experiment) for experiment, _ in present.values()]
+    found = origins_of(folders, dataset.fingerprint)
     scale = options.scale()
     orders = [sentence for rows in content.rows.values() for sentence in order_sentences(rows)]
     return {
@@ -187,7 +198,7 @@ def _summary(content: Content, runs: int, missing: int) -> dict[str, Any]:
         "batch_size": scale.batch_size,
         "epochs": scale.epochs,
         "seeds": scale.seeds,
-        "runs": runs,
+        "runs": len(present),
         "runs_missing": missing,
         "figures": sorted(content.pictures),
         "panels": len(orders),

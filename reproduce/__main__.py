@@ -7,7 +7,7 @@ from reproduce import schedule
 from reproduce.answers import answers_text, write_answers
 from reproduce.candidates import QUESTIONS
 from reproduce.data import CACHE, load, prepare, write_hdf5
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, Failure
 from reproduce.experiment import ONLY_FOR, Experiment
 from reproduce.history import has_diverged
 from reproduce.inference import infer, read_answers
@@ -114,12 +114,16 @@ def infer_command(arguments: list[str]) -> None:
     options = Options(**given)
     schedule.check(options)
     dataset = options.load_data()
-    infer([question for question in QUESTIONS if question.name in chosen], dataset, options)
+    failures = infer([question for question in QUESTIONS if question.name in chosen], dataset, options)
     # What was found before, or for other questions, stays on the page.
     answers = read_answers(QUESTIONS, dataset, options)
-    print(answers_text([answer for answer in answers if answer.question.name in chosen], dataset))
+    print(
+        answers_text([answer for answer in answers if answer.question.name in chosen], dataset, options.scale().seeds)
+    )
     files = write_answers(Path(options.results) / options.profile, answers, options, dataset)
     print(f"\nsettings: {', '.join(map(str, files))}", flush=True)
+    if failures:
+        raise Failure("; ".join(failures))
 
 
 COMMANDS = {"train": train_command, "data": data_command, "infer": infer_command}

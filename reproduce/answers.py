@@ -5,7 +5,9 @@ import io
 import json
 import math
 import os
+import shlex
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from reproduce.comparison import format_table, shown
@@ -32,48 +34,55 @@ from reproduce.tables import markdown_rows
 
 COLUMNS = (
     *("question", "candidate", "settings", "figure", "panel", "series", "quantity", "gap", "mean_gap"),
-    *("epochs_compared", "epochs_trained", "standing", "seeds", "profile", "data"),
+    *("compared_up_to_epoch", "epochs_trained", "standing", "seeds", "profile", "data"),
 )
+NEAREST, AMONG_NEAREST = "nearest", "among the nearest"
 
 
 def standing_text(one: Standing, answer: Answer) -> str:
     """What became of a candidate."""
-    if one.has_retired:
-        return "diverged" if math.isinf(one.gap) else "hopeless, stopped"
     if not one.gaps:
         return "not compared"
+    if math.isinf(one.gap):
+        return "diverged"
+    if one.has_retired:
+        return f"hopeless, stopped after epoch {one.compared - 1}"
     if one in answer.leaders:
-        return "nearest" if len(answer.leaders) == 1 else "among the nearest"
+        return NEAREST if len(answer.leaders) == 1 else AMONG_NEAREST
     return "farther"
 
 
-def verdict(answer: Answer) -> str:
+def verdict(answer: Answer, seeds: int) -> str:
     """The answer in a sentence."""
     leaders = answer.leaders
     if not leaders:
-        return "Not answered: no candidate has been trained at this scale."
-    epochs = leaders[0].compared
-    over = f"over the report's first {epochs} epochs" if epochs <= last_epoch(answer.question) else "over all epochs"
+        if any(one.gaps for one in answer.standings):
+            return "Not answered: every candidate diverged."
+        begun = [one for one in answer.standings if one.trained]
+        reason = "not all candidates have been trained far enough" if begun else "no candidate has been trained"
+        return f"Not answered: {reason} at this scale."
+    until = leaders[0].compared - 1
+    over = f"up to epoch {until}" + (" (the report's curves go on)" if until < last_epoch(answer.question) else "")
     names = " and ".join(one.candidate for one in leaders)
-    if len(leaders) == 1:
-        return f"Nearest to the report {over}: {names}, {leaders[0].gap:.1f} points away on average."
-    return (
-        f"Not decided: {names} differ by less than {READING_ACCURACY} points {over}, as exact as the curves are known."
-    )
+    if len(leaders) > 1:
+        near = f"less than {READING_ACCURACY} points, as exact as the curves are known"
+        return f"Not decided: {names} differ {over} by {near}."
+    unknown = " One seed: how far seeds differ is not known." if seeds == 1 else ""
+    return f"Nearest to the report {over}: {names}, {leaders[0].gap:.1f} points away on average.{unknown}"
 
 
 def _header(answer: Answer) -> tuple[str, ...]:
     gaps = (f"gap to {curve.name}" for curve in answer.question.curves)
-    return ("candidate", *gaps, "mean gap", "epochs compared", "trained", "standing")
+    return ("candidate", *gaps, "mean gap", "up to epoch", "epochs trained", "standing")
 
 
 def _cells(one: Standing, answer: Answer) -> tuple[str, ...]:
     gaps = [shown(gap) for gap in one.gaps] or [shown(math.nan)] * len(answer.question.curves)
-    counts = (str(one.compared), str(one.trained))
+    counts = (str(one.compared - 1) if one.gaps else shown(math.nan), str(one.trained))
     return (one.candidate, *gaps, shown(one.gap), *counts, standing_text(one, answer))
 
 
-def answers_text(answers: Sequence[Answer], dataset: Dataset) -> str:
+def answers_text(answers: Sequence[Answer], dataset: Dataset, seeds: int) -> str:
     """For a terminal."""
     parts = []
     for answer in answers:
@@ -83,8 +92,16 @@ def answers_text(answers: Sequence[Answer], dataset: Dataset) -> str:
         rows = [(header[0], *letters, *header[1 + len(letters) :]), *(_cells(one, answer) for one in answer.standings)]
         table = format_table(rows, left=(0, len(rows[0]) - 1))
         heading = f"{answer.question.name}. {answer.question.asks}"
-        parts.append("\n".join([heading, *keys, table, f"{verdict(answer)} Data: {dataset.name}."]))
+        parts.append("\n".join([heading, *keys, table, f"{verdict(answer, seeds)} Data: {dataset.name}."]))
     return "\n\n".join(parts)
+
+
+def infer_command(question: str, options: Options) -> str:
+    """The command that answers a question with these settings, on another machine, too."""
+    default, portable = Options(profile="full"), options.portable()
+    asked = {field.name: getattr(portable, field.name) for field in fields(Options)}
+    given = [f"--{n.replace('_', '-')}={shlex.quote(str(v))}" for n, v in asked.items() if v != getattr(default, n)]
+    return " ".join([".venv/bin/python -m reproduce infer --question", question, *given])
 
 
 def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: Dataset) -> None:
@@ -103,7 +120,8 @@ def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: 
                 quantity = curve.quantity + (SYNTHETIC_MARK if dataset.is_synthetic else "")
                 settings = json.dumps({**one.settings, **curve.settings}, sort_keys=True)
                 where = (curve.figure, curve.panel, curve.series, quantity)
-                counts = (one.compared, one.trained, standing_text(one, answer), options.scale().seeds)
+                until = one.compared - 1 if one.gaps else ""
+                counts = (until, one.trained, standing_text(one, answer), options.scale().seeds)
                 names = (answer.question.name, one.candidate, settings)
                 writer.writerow([*names, *where, number(gap), number(one.gap), *counts, options.profile, dataset.name])
     write_atomically(path, text.getvalue().encode())
@@ -130,7 +148,7 @@ def write_answers(
         if one.trained
         for job in runs_of(one.candidate, answer.question, options.scale(), dataset, one.trained)
     }
-    made_with = origins_of(runs.values(), dataset.fingerprint).engines_text
+    made_with = origins_of(runs.values(), dataset.fingerprint).engines_text or "nothing trained yet"
     write_csv(path.with_suffix(".csv"), answers, options, dataset)
     pictures = draw(path, answers, options, dataset, made_with)
     page = page or path.with_suffix(".md")
@@ -153,7 +171,7 @@ def markdown(answers: Sequence[Answer], options: Options, dataset: Dataset, made
         f"{warning}Each candidate is trained and set beside the report's own curves; its gap is the mean over the "
         "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
         f"above {HOPELESS_RATIO:g} times the smallest and at least {HOPELESS_POINTS:g} points above it is stopped: its "
-        "gap is that of the epochs until then.",
+        "gap is that of the epochs until then, and not to be compared with gaps over more.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
         f"{seeds}; {made_with}. Written by `python -m reproduce infer`.",
@@ -167,32 +185,28 @@ def markdown(answers: Sequence[Answer], options: Options, dataset: Dataset, made
             header = _header(answer)
             numeric = range(1, len(header) - 1)
             lines += markdown_rows(header, [_cells(one, answer) for one in answer.standings], numeric)
-            lines += ["", verdict(answer), ""]
+            lines += ["", verdict(answer, scale.seeds), ""]
         else:
             names = "; ".join(answer.question.candidates)
-            lines += [f"Candidates: {names}. {verdict(answer)}", ""]
-        lines += [f"    .venv/bin/python -m reproduce infer --question {answer.question.name}", ""]
+            lines += [f"Candidates: {names}. {verdict(answer, scale.seeds)}", ""]
+        lines += [f"    {infer_command(answer.question.name, options)}", ""]
     return "\n".join(lines)
 
 
 def draw(path: Path, answers: Sequence[Answer], options: Options, dataset: Dataset, made_with: str) -> list[Path]:
     """A panel for each of the report's curves that a trained candidate stands beside; the files, if there are any."""
+    scale, store = options.scale(), Path(options.results)
     panels: dict[str, tuple[Curve, list[Curve]]] = {}
     for answer in answers:
         for curve in answer.question.curves:
             ours = [
-                candidate_curve(
-                    one.candidate,
-                    curve,
-                    histories_of(one.settings, curve, options.scale(), dataset, Path(options.results)),
-                )
+                candidate_curve(one.candidate, curve, histories_of(one.settings, curve, scale, dataset, store))
                 for one in answer.standings
             ]
             if ours := [one for one in ours if len(one.epochs)]:
                 panels[f"{curve.name} [{answer.question.name}]"] = (report_curve(curve), ours)
     if not panels:
         return []
-    scale = options.scale()
     caption = (
         f"{options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, width {scale.width:g}, "
         f"batch size {scale.batch_size}, seeds: {scale.seeds}, {made_with}. In black, the report's curve as read off "

@@ -11,6 +11,7 @@ from reproduce import results
 from reproduce.candidates import Question, ReportCurve, Settings
 from reproduce.curves import Curve, curve_of
 from reproduce.data import Dataset
+from reproduce.errors import Failure
 from reproduce.experiment import Experiment
 from reproduce.history import History, is_complete
 from reproduce.jobs import Job
@@ -18,8 +19,8 @@ from reproduce.original import report_curves
 from reproduce.profiles import Options, Profile
 from reproduce.schedule import train_missing
 
-# A candidate retires when its gap is above so many times the smallest one, and by at least so many points more. Gaps of
-# candidates that end side by side differ by less than that from the second epoch on.
+# A candidate retires when its gap is above so many times the smallest one, and by at least so many points more; not on
+# its first epoch alone, in which a slow start says little.
 HOPELESS_RATIO, HOPELESS_POINTS = 2.0, 2.0
 # The report's curves were read off its pictures to so many points: smaller differences between gaps tell nothing.
 READING_ACCURACY = 0.3
@@ -33,14 +34,14 @@ class Standing(NamedTuple):
     trained: int
     """epochs that all of its runs have"""
     compared: int
-    """epochs, counted from the first, at which its gap is taken; 0 if it has not been trained far enough"""
+    """its gap is taken over so many epochs, as far as the report's curves have them; 0 if it is not compared"""
     gaps: tuple[float, ...]
-    """mean over the compared epochs of |mean over seeds - the report|, points, by the question's curves"""
+    """mean over these epochs of |mean over seeds - the report|, points, by the question's curves"""
     has_retired: bool
 
     @property
     def gap(self) -> float:
-        """Mean of the gaps, points; infinite for a run that diverged, not a number where nothing is compared."""
+        """Mean of the gaps, points; infinite if a seed diverged, not a number where nothing is compared."""
         return float(np.mean(self.gaps)) if self.gaps else math.nan
 
 
@@ -95,15 +96,16 @@ def candidate_curve(name: str, curve: ReportCurve, histories: Sequence[History])
 
 
 def gap_to(report: Curve, ours: Curve, epochs: int) -> float:
-    """Mean |ours - the report's| over the common ones of the first so many epochs, points; infinite if ours diverged.
+    """Mean |ours - the report's| over those of the first so many epochs that the report has, points.
 
-    Not a number if there is no common epoch.
+    Infinite if one of our seeds diverged before their end; not a number if the report has none of them.
     """
-    common = [epoch for epoch in report.epochs if epoch < min(epochs, len(ours.epochs))]
-    if not common:
+    wanted = report.epochs[report.epochs < epochs]
+    if not len(wanted):
         return math.nan
-    gaps = abs(ours.mean()[common] - report.mean()[np.isin(report.epochs, common)])
-    return float(gaps.mean()) if np.isfinite(gaps).all() else math.inf
+    if wanted[-1] >= len(ours.epochs) or not np.isfinite(ours.values[:, : wanted[-1] + 1]).all():
+        return math.inf
+    return float(abs(ours.mean()[wanted] - report.mean()[np.isin(report.epochs, wanted)]).mean())
 
 
 def rungs(last: int) -> list[int]:
@@ -130,25 +132,21 @@ def race(
         taking_part = [q for q in questions if q.name not in halted and rung in rungs(lasts[q.name])]
         train([job for q in taking_part for name in running[q.name] for job in runs_of(name, q, scale, dataset, rung)])
         for question in taking_part:
-            lacking = [
-                job
-                for name in running[question.name]
-                for job in runs_of(name, question, scale, dataset, rung)
-                if not is_complete(results.history_of(store, job.experiment), rung)
-            ]
-            if lacking:
+            candidates = running[question.name]
+            jobs = [job for name in candidates for job in runs_of(name, question, scale, dataset, rung)]
+            if not jobs or any(not is_complete(results.history_of(store, j.experiment), rung) for j in jobs):
                 halted.add(question.name)
                 continue
             gaps = {
-                name: _gaps(question, question.candidates[name], scale, dataset, store, rung)
-                for name in running[question.name]
+                name: _gaps(question, question.candidates[name], scale, dataset, store, rung) for name in candidates
             }
             if any(math.isnan(gap) for of_candidate in gaps.values() for gap in of_candidate):
                 continue  # the report's own first epochs are lost
             compared |= {(question.name, name): (rung, found) for name, found in gaps.items()}
-            least = min(float(np.mean(found)) for found in gaps.values())
-            limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS)
-            running[question.name] = [name for name, found in gaps.items() if np.mean(found) <= limit]
+            means = {name: float(np.mean(found)) for name, found in gaps.items()}
+            least = min(means.values())
+            limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS) if rung > 1 else math.inf
+            running[question.name] = [n for n, mean in means.items() if math.isfinite(mean) and mean <= limit]
     return [_answer(question, running[question.name], compared, scale, dataset, store) for question in questions]
 
 
@@ -191,17 +189,24 @@ def _answer(
     return Answer(question, tuple(standings))
 
 
-def infer(questions: Sequence[Question], dataset: Dataset, options: Options) -> list[Answer]:
-    """Train the candidates, the hopeless ones for their first epochs only, and say which lie nearest to the report.
+def infer(questions: Sequence[Question], dataset: Dataset, options: Options) -> list[str]:
+    """Train the candidates, the hopeless ones for their first epochs only; runs that fail do not stop the others.
 
-    Raises:
-        Failure: a run failed; what is finished is kept.
+    Returns:
+        What failed, a line for each time.
     """
-    return race(
-        questions, options.scale(), dataset, Path(options.results), lambda jobs: train_missing(jobs, dataset, options)
-    )
+    failures: list[str] = []
+
+    def train(jobs: list[Job]) -> None:
+        try:
+            train_missing(jobs, dataset, options)
+        except Failure as error:
+            failures.append(str(error))
+
+    race(questions, options.scale(), dataset, Path(options.results), train)
+    return failures
 
 
 def read_answers(questions: Sequence[Question], dataset: Dataset, options: Options) -> list[Answer]:
-    """The same over what the results store has; nothing is trained."""
+    """What the race says over what the results store has; nothing is trained."""
     return race(questions, options.scale(), dataset, Path(options.results), lambda jobs: None)

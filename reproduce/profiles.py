@@ -3,6 +3,7 @@
 import dataclasses
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 from reproduce import engine
 from reproduce.data import Dataset, load
@@ -74,6 +75,11 @@ class Options:
     def scheduler_address(self) -> str:
         """Of the Dask cluster that trains the runs, or its scheduler file; empty if this machine does."""
         return "" if self.jobs else self.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+
+    def portable(self) -> "Options":
+        """The same as commands for other machines have it: the data by its file's name, the results at their place."""
+        data = self.data and Path(self.data).name
+        return dataclasses.replace(self, data=data, results=type(self).results, jobs=None, scheduler=None)
 
     def load_data(self) -> Dataset:
         """The images that the runs use."""

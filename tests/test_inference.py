@@ -6,13 +6,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from reproduce import inference
 from reproduce.__main__ import main
-from reproduce.answers import answers_text, verdict, write_answers
+from reproduce.answers import answers_text, infer_command, verdict, write_answers
 from reproduce.candidates import QUESTIONS, Question, ReportCurve
 from reproduce.curves import QUANTITIES
+from reproduce.errors import Failure
 from reproduce.experiment import Experiment
-from reproduce.inference import gap_to, race, read_answers, report_curve, rungs
+from reproduce.inference import gap_to, last_epoch, race, read_answers, report_curve, rungs
 from reproduce.original import report_curves
+from reproduce.profiles import Options
 from tests import made_up
 from tests.conftest import ROOT, run_python
 from tests.made_up import DATASET
@@ -64,14 +67,15 @@ def test_the_rungs_double_and_end_with_the_curve():
 def test_hopeless_candidates_are_stopped_early_and_the_nearest_goes_to_the_end(store):
     folder, asked, train = store
     (answer,) = race([QUESTION], scale_of(), DATASET, folder, train)
-    assert asked == {0.1: 20, 0.2: 20, 0.3: 1, 0.4: 1}
+    # Not stopped on the first epoch alone, in which a slow start says little.
+    assert asked == {0.1: 20, 0.2: 20, 0.3: 2, 0.4: 2}
     assert [one.candidate for one in answer.standings] == ["rate 0.1", "rate 0.2", "rate 0.3", "rate 0.4"]
     assert [one.gap for one in answer.standings] == pytest.approx([1.0, 1.1, 4.0, 30.0])
     assert [one.has_retired for one in answer.standings] == [False, False, True, True]
-    assert [one.compared for one in answer.standings] == [20, 20, 1, 1]
+    assert [one.compared for one in answer.standings] == [20, 20, 2, 2]
     # 1.0 and 1.1 points differ by less than the report's curves could be read.
     assert [one.candidate for one in answer.leaders] == ["rate 0.1", "rate 0.2"]
-    assert verdict(answer).startswith("Not decided: rate 0.1 and rate 0.2")
+    assert verdict(answer, 1).startswith("Not decided: rate 0.1 and rate 0.2")
 
 
 def test_the_race_read_from_the_store_ends_as_it_did(store):
@@ -94,24 +98,78 @@ def test_only_epochs_that_all_running_candidates_have_are_compared(store):
     assert (second.trained, second.compared) == (2, 2)
 
 
-def test_a_candidate_that_diverges_is_stopped(tmp_path):
+@pytest.mark.parametrize("curve", [CURVE, ReportCurve(6, "max pooling", "MomentumSGD", "train error (%)")])
+@pytest.mark.parametrize("diverging", [0, 1])
+def test_a_candidate_with_a_seed_that_diverges_is_stopped_and_does_not_stop_the_others(curve, diverging, tmp_path):
+    """Also in its first epoch, and where the report's own first epoch is lost."""
+
     def train(jobs):
         for job in jobs:
-            points = np.nan if job.experiment.learning_rate == 0.1 else 1.0
-            made_up.keep_history(tmp_path, job.experiment, off_by(points)[: job.epochs])
+            errors = np.concatenate([[60.0], report_curve(curve).values[0] + 1])[-(last_epoch(question) + 1) :]
+            if job.experiment.learning_rate == 0.1 and job.experiment.seed == 1:
+                errors[diverging] = np.nan
+            made_up.keep_history(tmp_path, job.experiment, made_up.history(errors)[: job.epochs])
 
-    (answer,) = race([QUESTION], scale_of(), DATASET, tmp_path, train)
+    question = replace(QUESTION, curves=(curve,))
+    (answer,) = race([question], scale_of(seeds=2), DATASET, tmp_path, train)
     last = answer.standings[-1]
     assert last.candidate == "rate 0.1"
     assert last.has_retired
     assert math.isinf(last.gap)
-    assert "diverged" in answers_text([answer], DATASET)
+    assert [one.gap for one in answer.standings[:-1]] == pytest.approx([1.0] * 3)
+    assert "diverged" in answers_text([answer], DATASET, 2)
+
+
+def test_where_every_candidate_diverges_it_says_so(tmp_path):
+    def train(jobs):
+        for job in jobs:
+            made_up.keep_history(tmp_path, job.experiment, off_by(np.nan)[: job.epochs])
+
+    (answer,) = race([QUESTION], scale_of(), DATASET, tmp_path, train)
+    assert verdict(answer, 1) == "Not answered: every candidate diverged."
+
+
+def test_each_seed_and_curve_has_its_own_run(tmp_path):
+    """Two curves and two seeds: four runs of each candidate, each with a distance of its own."""
+    question = next(question for question in QUESTIONS if question.name == "depth")
+    points = {(True, 0): 1.0, (True, 1): 3.0, (False, 0): -5.0, (False, 1): -6.0}
+
+    def train(jobs):
+        for job in jobs:
+            e = job.experiment
+            curve = question.curves[0 if e.batch_normalization else 1]
+            more = 20.0 if e.optimizer == "Adam" else 0.0
+            errors = report_curve(curve).values[0] + points[e.batch_normalization, e.seed] + more
+            made_up.keep_history(tmp_path, e, made_up.history(errors)[: job.epochs])
+
+    (answer,) = race([question], scale_of(seeds=2), DATASET, tmp_path, train)
+    assert len(list((tmp_path / "runs").iterdir())) == 4 * len(question.candidates)
+    assert answer.standings[0].gaps == pytest.approx((2.0, 5.5))
+    assert next(one for one in answer.standings if one.candidate == "Adam").gaps == pytest.approx((22.0, 14.5))
+
+
+def test_a_run_that_fails_does_not_stop_the_other_questions(tmp_path, monkeypatch, capsys):
+    def train_missing(jobs, *_):
+        for job in jobs:
+            if job.experiment.learning_rate != 0.01:
+                made_up.keep_history(tmp_path, job.experiment, off_by(1.0)[: job.epochs])
+        raise Failure("1 of 2 runs failed, the others are kept: no memory")
+
+    monkeypatch.setattr(inference, "train_missing", train_missing)
+    arguments = ["infer", "--question", "rmsprop", "adam-dropout", "--profile=smoke", "--data=synthetic", "--seeds=1"]
+    arguments += ["--train-size=20", "--test-size=10", "--batch-size=10", "--epochs=4", f"--results={tmp_path}"]
+    with pytest.raises(Failure, match="no memory"):
+        main(arguments)
+    printed = capsys.readouterr().out
+    assert "Not answered: not all candidates have been trained far enough" in printed
+    assert "up to epoch 3" in printed
+    assert (tmp_path / "smoke" / "settings.csv").exists()
 
 
 def test_nothing_is_answered_where_nothing_is_trained(tmp_path):
     for answer in race(QUESTIONS, scale_of(), DATASET, tmp_path, lambda jobs: None):
         assert answer.leaders == ()
-        assert verdict(answer).startswith("Not answered")
+        assert verdict(answer, 1).startswith("Not answered")
 
 
 def test_the_gap_is_taken_at_common_epochs_only():
@@ -121,6 +179,12 @@ def test_the_gap_is_taken_at_common_epochs_only():
     assert gap_to(report, ours, 4) == pytest.approx(2)
     assert gap_to(report, ours, 2) == pytest.approx(2)
     assert math.isnan(gap_to(report, ours, 1))
+
+
+def test_the_commands_are_for_any_machine():
+    options = Options(profile="full", data="/home/somebody/my data.hdf5", seeds=1, results="/elsewhere", jobs=2)
+    expected = ".venv/bin/python -m reproduce infer --question depth --data='my data.hdf5' --seeds=1"
+    assert infer_command("depth", options) == expected
 
 
 def test_where_the_report_s_first_epoch_is_lost_nothing_is_decided_on_it(tmp_path):
@@ -144,7 +208,7 @@ def test_the_files_say_what_was_found_and_on_which_data(store):
     with files[0].open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["candidate"] for row in rows[:4]] == ["rate 0.1", "rate 0.2", "rate 0.3", "rate 0.4"]
-    assert [row["standing"] for row in rows[:4]] == ["among the nearest"] * 2 + ["hopeless, stopped"] * 2
+    assert [row["standing"] for row in rows[:4]] == ["among the nearest"] * 2 + ["hopeless, stopped after epoch 1"] * 2
     assert float(rows[3]["gap"]) == pytest.approx(30)
     assert all("synthetic" in row["quantity"] for row in rows)
     assert {row["standing"] for row in rows[4:]} == {"not compared"}
