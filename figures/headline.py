@@ -9,7 +9,7 @@ from typing import Any
 
 from figures.claims import SECTION_NUMBERS
 from figures.claims.decisions import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS
-from reproduce.answers import AMONG_NEAREST, NEAREST
+from reproduce.answers import ALONE, AMONG_NEAREST, NEAREST
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.statistics import VERDICTS
@@ -101,7 +101,7 @@ def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
         (
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
             row["quantity"].removesuffix(" (%)"),
-            row["candidate"],
+            row["candidate"] + (f" ({ALONE})" if row["standing"] == ALONE else ""),
             row["compared_up_to_epoch"],
             f"{float(row['gap']):.1f}",
             f"`infer --question {row['question']}`",
@@ -129,7 +129,9 @@ def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
 def nearest_rows(folder: Path) -> list[dict[str, str]]:
     """The rows of settings.csv of the candidates nearest to the report."""
     return [
-        row for row in rows_of(folder / "settings.csv") if row["standing"] in (NEAREST, AMONG_NEAREST) and row["gap"]
+        row
+        for row in rows_of(folder / "settings.csv")
+        if row["standing"] in (NEAREST, AMONG_NEAREST, ALONE) and row["gap"]
     ]
 
 

@@ -36,18 +36,20 @@ COLUMNS = (
     *("question", "candidate", "settings", "figure", "panel", "series", "quantity", "gap", "mean_gap"),
     *("compared_up_to_epoch", "epochs_trained", "standing", "seeds", "profile", "data"),
 )
-NEAREST, AMONG_NEAREST = "nearest", "among the nearest"
+NEAREST, AMONG_NEAREST, ALONE = "nearest", "among the nearest", "the only one trained"
 
 
 def standing_text(one: Standing, answer: Answer) -> str:
     """What became of a candidate."""
     if not one.gaps:
-        return "not compared"
+        return "not compared" if one.trained else "not trained"
     if math.isinf(one.gap):
         return "diverged"
     if one.has_retired:
         return f"hopeless, stopped after epoch {one.compared - 1}"
     if one in answer.leaders:
+        if sum(bool(other.gaps) for other in answer.standings) == 1:
+            return ALONE
         return NEAREST if len(answer.leaders) == 1 else AMONG_NEAREST
     return "farther"
 
@@ -68,7 +70,12 @@ def verdict(answer: Answer, seeds: int) -> str:
         near = f"less than {READING_ACCURACY} points, as exact as the curves are known"
         return f"Not decided: {names} differ {over} by {near}."
     unknown = " One seed: how far seeds differ is not known." if seeds == 1 else ""
-    return f"Nearest to the report {over}: {names}, {leaders[0].gap:.1f} points away on average.{unknown}"
+    away = f"{leaders[0].gap:.1f} points away on average {over}.{unknown}"
+    if standing_text(leaders[0], answer) == ALONE:
+        return f"Not decided: only {names} has been trained, {away}"
+    untrained = sum(not one.trained for one in answer.standings)
+    among = f", of the {len(answer.standings) - untrained} candidates trained" if untrained else ""
+    return f"Nearest to the report{among}: {names}, {away}"
 
 
 def _header(answer: Answer) -> tuple[str, ...]:

@@ -118,7 +118,8 @@ def race(
 ) -> list[Answer]:
     """Compare the candidates after 1, 2, 4, ... epochs, and go on with those that are not hopeless.
 
-    What the race decides depends on the runs' histories alone, so that it can be held again over a store to read it.
+    One that has no epoch takes no part. When but one is left, it is compared over all that it has. What the race
+    decides depends on the runs' histories alone, so that it can be held again over a store to read it.
 
     Args:
         scale: its `epochs`, if any, end the race; otherwise the report's curves do.
@@ -132,20 +133,27 @@ def race(
         taking_part = [q for q in questions if q.name not in halted and rung in rungs(lasts[q.name])]
         train([job for q in taking_part for name in running[q.name] for job in runs_of(name, q, scale, dataset, rung)])
         for question in taking_part:
-            candidates = running[question.name]
-            jobs = [job for name in candidates for job in runs_of(name, question, scale, dataset, rung)]
-            if not jobs or any(not is_complete(results.history_of(store, j.experiment), rung) for j in jobs):
+            histories = {
+                name: [results.history_of(store, j.experiment) for j in runs_of(name, question, scale, dataset, rung)]
+                for name in running[question.name]
+            }
+            running[question.name] = [name for name, of_name in histories.items() if all(of_name)]
+            lacking = [n for n in running[question.name] if not all(is_complete(h, rung) for h in histories[n])]
+            if lacking or not running[question.name]:
                 halted.add(question.name)
-                continue
+                if len(running[question.name]) > 1 or not lacking:
+                    continue
+            until = min(len(h) for h in histories[lacking[0]]) if lacking else rung
             gaps = {
-                name: _gaps(question, question.candidates[name], scale, dataset, store, rung) for name in candidates
+                name: _gaps(question, question.candidates[name], scale, dataset, store, until)
+                for name in running[question.name]
             }
             if any(math.isnan(gap) for of_candidate in gaps.values() for gap in of_candidate):
                 continue  # the report's own first epochs are lost
-            compared |= {(question.name, name): (rung, found) for name, found in gaps.items()}
+            compared |= {(question.name, name): (until, found) for name, found in gaps.items()}
             means = {name: float(np.mean(found)) for name, found in gaps.items()}
             least = min(means.values())
-            limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS) if rung > 1 else math.inf
+            limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS) if until > 1 else math.inf
             running[question.name] = [n for n, mean in means.items() if math.isfinite(mean) and mean <= limit]
     return [_answer(question, running[question.name], compared, scale, dataset, store) for question in questions]
 

@@ -87,7 +87,7 @@ def test_the_race_read_from_the_store_ends_as_it_did(store):
 def test_only_epochs_that_all_running_candidates_have_are_compared(store):
     folder, _, train = store
     (answer,) = race([QUESTION], scale_of(epochs=2), DATASET, folder, train)
-    assert {one.compared for one in answer.standings if not one.has_retired} == {2}
+    assert {one.compared for one in answer.standings} == {2}
 
     def only_the_first(jobs):
         train([job for job in jobs if job.experiment.learning_rate == 0.1])
@@ -96,6 +96,33 @@ def test_only_epochs_that_all_running_candidates_have_are_compared(store):
     first, second = answer.standings[:2]
     assert (first.trained, first.compared) == (4, 2)
     assert (second.trained, second.compared) == (2, 2)
+
+
+def test_candidates_that_nobody_has_trained_take_no_part(store):
+    folder, _, train = store
+
+    def two(jobs):
+        rates = {0.1: 13, 0.4: 2}
+        train([job._replace(epochs=rates[r]) for job in jobs if (r := job.experiment.learning_rate) in rates])
+
+    (answer,) = race([QUESTION], scale_of(), DATASET, folder, two)
+    by_name = {one.candidate: one for one in answer.standings}
+    # The other one is out after two epochs: what is left is compared over all that it has.
+    assert (by_name["rate 0.1"].compared, by_name["rate 0.1"].gap) == (13, pytest.approx(1.0))
+    assert by_name["rate 0.4"].has_retired
+    assert by_name["rate 0.2"].trained == by_name["rate 0.2"].compared == 0
+    assert verdict(answer, 1).startswith("Nearest to the report, of the 2 candidates trained: rate 0.1, 1.0 points")
+    assert "up to epoch 12 (the report's curves go on)" in verdict(answer, 1)
+
+
+def test_a_candidate_that_stands_alone_is_set_beside_the_report_and_decides_nothing(store):
+    folder, _, train = store
+    (answer,) = race(
+        [QUESTION], scale_of(), DATASET, folder, lambda jobs: train([jobs[0]._replace(epochs=3)] if jobs else [])
+    )
+    assert (answer.standings[0].compared, answer.standings[0].gap) == (3, pytest.approx(1.0))
+    away = "1.0 points away on average up to epoch 2 (the report's curves go on)."
+    assert verdict(answer, 2) == f"Not decided: only rate 0.1 has been trained, {away}"
 
 
 @pytest.mark.parametrize("curve", [CURVE, ReportCurve(6, "max pooling", "MomentumSGD", "train error (%)")])
@@ -161,7 +188,7 @@ def test_a_run_that_fails_does_not_stop_the_other_questions(tmp_path, monkeypatc
     with pytest.raises(Failure, match="no memory"):
         main(arguments)
     printed = capsys.readouterr().out
-    assert "Not answered: not all candidates have been trained far enough" in printed
+    assert "Not decided: only rate 0.001 has been trained" in printed
     assert "up to epoch 3" in printed
     assert (tmp_path / "smoke" / "settings.csv").exists()
 
@@ -211,7 +238,7 @@ def test_the_files_say_what_was_found_and_on_which_data(store):
     assert [row["standing"] for row in rows[:4]] == ["among the nearest"] * 2 + ["hopeless, stopped after epoch 1"] * 2
     assert float(rows[3]["gap"]) == pytest.approx(30)
     assert all("synthetic" in row["quantity"] for row in rows)
-    assert {row["standing"] for row in rows[4:]} == {"not compared"}
+    assert {row["standing"] for row in rows[4:]} == {"not trained"}
     page = files[1].read_text()
     assert "SYNTHETIC DATA" in page
     assert "Which rate?" in page
