@@ -38,6 +38,8 @@ REPORT_NAME, REPORT_LOOK = "the report", ("#1c1e21", ".")
 PNG_DOTS_PER_INCH = 144
 # What an inch of a title and of a caption holds, in characters of these fonts.
 TITLE_CHARACTERS, CAPTION_CHARACTERS = 9.3, 15
+# The names of candidates are longer than those of series.
+LONG_NAMES = 1.95
 # The labels beside the curves stand at least this part of the axis apart.
 LABEL_DISTANCE = 0.055
 
@@ -116,7 +118,7 @@ def draw_beside(
             axes.set_title(textwrap.fill(name, int(TITLE_CHARACTERS * width / columns)))
             axes.set_ylabel(report.quantity)
             axes.set_xlabel("epoch, counted from 0")
-            _set_limits(axes, curves, last=max(curve.epochs[-1] for curve in curves))
+            _set_limits(axes, curves, max(curve.epochs[-1] for curve in curves), room=LONG_NAMES)
             _label_curves(axes, curves, looks)
             if is_synthetic:
                 _mark_as_synthetic(axes)
@@ -176,13 +178,13 @@ def _draw_panel(axes: Axes, curves: Sequence[Curve], looks: dict[str, tuple[str,
             axes.plot(curve.epochs[present][-1], mean[present][-1], color=colour, marker="x", markersize=9, mew=2)
 
 
-def _set_limits(axes: Axes, curves: Sequence[Curve], last: int) -> None:
-    """The height of all panels of one quantity, and room for the names to the right of the last epoch."""
+def _set_limits(axes: Axes, curves: Sequence[Curve], last: int, room: float = 1.3) -> None:
+    """The height of all panels of one quantity, and room for names: the axis is so many times as long as the curves."""
     values = np.concatenate([curve.values.ravel() for curve in curves])
     values = values[np.isfinite(values)]
     margin = 0.06 * max(np.ptp(values), 1.0)
     axes.set_ylim(max(values.min() - margin, 0), min(values.max() + margin, 101))
-    axes.set_xlim(-0.4, max(last, 1) * 1.3 + 0.4)
+    axes.set_xlim(-0.4, max(last, 1) * room + 0.4)
     axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= last and tick == int(tick)])
 
 
