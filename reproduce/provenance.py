@@ -15,6 +15,9 @@ from reproduce.data import Dataset
 from reproduce.engine import threads
 from reproduce.files import json_bytes
 
+# What in the environment says how numbers are computed: numbers of threads, and CuPy's leave to round products to TF32.
+COMPUTING_SETTINGS = ("_NUM_THREADS", "CUPY_TF32")
+
 
 def provenance(
     dataset: Dataset, engine: str, device: int, earlier: dict[str, Any] | None, epochs_done: int
@@ -47,7 +50,7 @@ def provenance(
         "cpu": _cpu(),
         "cpu_cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "engine_threads": threads.COUNT,
-        "thread_settings": {name: value for name, value in os.environ.items() if name.endswith("_NUM_THREADS")},
+        "computing_settings": {n: value for n, value in os.environ.items() if n.endswith(COMPUTING_SETTINGS)},
         "git": _git(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

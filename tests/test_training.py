@@ -110,7 +110,8 @@ def test_history_csv_has_the_columns_of_the_contract(dataset, tmp_path):
     ]
 
 
-def test_provenance_says_where_a_number_is_from(dataset, tmp_path):
+def test_provenance_says_where_a_number_is_from(dataset, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUPY_TF32", "1")
     train(small_experiment(dataset), dataset, tmp_path, epochs=1, engine_name="chainer")
     found = results.read_provenance(tmp_path)
     assert found["data"]["fingerprint"] == dataset.fingerprint
@@ -118,6 +119,7 @@ def test_provenance_says_where_a_number_is_from(dataset, tmp_path):
     assert found["engine"] == "chainer"
     assert found["packages"]["chainer"] == "7.8.1"
     assert found["packages"]["numpy"] == np.__version__
+    assert found["computing_settings"]["CUPY_TF32"] == "1"
 
 
 def test_the_test_accuracy_counts_each_image_once(dataset):
