@@ -130,16 +130,18 @@ COMMANDS = {"train": train_command, "data": data_command, "infer": infer_command
 
 
 def main(arguments: list[str]) -> None:
+    *others, last = COMMANDS
+    expected = f"{', '.join(others)} or {last}"
     if not arguments or arguments[0] in ("-h", "--help"):
         print("usage: python -m reproduce COMMAND [options]; COMMAND --help lists its options\n")
         for name, command in COMMANDS.items():
             print(f"  {name:8}{command.__doc__}")
         if not arguments:
-            raise BadInput(f"expected a command: {' or '.join(COMMANDS)}")
+            raise BadInput(f"expected a command: {expected}")
         return
     if arguments[0] not in COMMANDS:
         near = suggestion(arguments[0], COMMANDS)
-        raise BadInput(f"no such command: {arguments[0]!r}; expected {' or '.join(COMMANDS)}{near}")
+        raise BadInput(f"no such command: {arguments[0]!r}; expected {expected}{near}")
     COMMANDS[arguments[0]](arguments[1:])
 
 
