@@ -93,7 +93,7 @@ def targets(options: Options, dataset: Dataset, answers: Sequence[Answer]) -> di
     for answer in answers:
         end = last_epoch(answer.question) + 1
         epochs = {
-            one.candidate: one.compared if one.has_retired else min(scale.epochs or end, end)
+            one.candidate: one.compared if one.has_retired and one.gaps else min(scale.epochs or end, end)
             for one in answer.standings
         }
         of_all = (runs_of(name, answer.question, scale, dataset, count) for name, count in epochs.items())
