@@ -199,7 +199,7 @@ def test_published_figures_and_verdicts_agree_with_the_published_runs(profile):
 
 
 def test_the_full_profile_takes_the_nearest_candidates():
-    """Where candidates have been compared to the end of the report's curves, the figures' settings are the nearest's."""
+    """Where candidates were compared to the end of the report's curves, the figures' settings are the nearest one's."""
     ends = {question.name: str(last_epoch(question)) for question in QUESTIONS}
     decided = [
         row
