@@ -9,7 +9,6 @@ from typing import Any
 
 from figures.claims import SECTION_NUMBERS
 from figures.claims.decisions import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS
-from reproduce.answers import ALONE, AMONG_NEAREST, NEAREST
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.statistics import VERDICTS
@@ -92,47 +91,52 @@ def _cell(text: str) -> str:
 
 
 def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
-    if not (summary["is_report_scale"] and (rows := nearest_rows(folder))):
+    if not (summary["is_report_scale"] and (rows := longest_runs(folder))):
         return []
-    nearest: dict[tuple[str, ...], dict[str, str]] = {}
-    for row in rows:
-        nearest.setdefault((row["figure"], row["panel"], row["series"], row["quantity"]), row)
     cells = [
         (
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
             row["quantity"].removesuffix(" (%)"),
-            row["candidate"] + (f" ({ALONE})" if row["standing"] == ALONE else ""),
-            row["compared_up_to_epoch"],
-            f"{float(row['gap']):.1f}",
+            row["candidate"],
+            row["epochs_trained"],
+            f"{float(row['gap_over_all_trained']):.1f}",
             f"`infer --question {row['question']}`",
         )
-        for row in nearest.values()
+        for row in rows
     ]
-    header = ("the report's curve", "quantity", "nearest candidate", "up to epoch", "mean gap, points", "again")
-    median = statistics.median(float(row["gap"]) for row in nearest.values())
+    header = ("the report's curve", "quantity", "our longest run", "epochs", "mean gap, points", "again")
+    median = statistics.median(float(row["gap_over_all_trained"]) for row in rows)
     missing = (
         f" {summary['runs_missing']} runs of the full profile have not been made: "
         "[missing.csv](docs/results/full/missing.csv) has the commands and how long they take."
     )
     return [
-        f"At the report's own scale the median gap is **{median:.1f} points**, over {len(nearest)} of its curves and "
-        "the runs nearest to them. What the report leaves open was chosen by that very gap, and most runs end early:",
+        f"At the report's own scale the median gap between its curves and ours is **{median:.1f} points**, over the "
+        f"{len(rows)} curves for which a run has been begun. The report does not state all settings; "
+        "of equally long runs the nearest is shown:",
         "",
         *markdown_rows(header, cells, (3, 4)),
         "",
         f"*{_scale(summary)}. All candidates and their commands: [docs/settings.md](docs/settings.md)."
         f"{missing if summary['runs_missing'] else ''}*",
         "",
+        "![Candidates beside the report's curves](docs/results/full/settings.png)",
+        "",
     ]
 
 
-def nearest_rows(folder: Path) -> list[dict[str, str]]:
-    """The rows of settings.csv of the candidates nearest to the report."""
-    return [
-        row
-        for row in rows_of(folder / "settings.csv")
-        if row["standing"] in (NEAREST, AMONG_NEAREST, ALONE) and row["gap"]
-    ]
+def longest_runs(folder: Path) -> list[dict[str, str]]:
+    """Of settings.csv the row of the longest run for each of the report's curves; of equally long ones the nearest."""
+    longest: dict[tuple[str, ...], dict[str, str]] = {}
+    for row in rows_of(folder / "settings.csv"):
+        curve = tuple(row[name] for name in ("figure", "panel", "series", "quantity"))
+        if row["gap_over_all_trained"] and (curve not in longest or _length(row) > _length(longest[curve])):
+            longest[curve] = row
+    return list(longest.values())
+
+
+def _length(row: dict[str, str]) -> tuple[int, float]:
+    return int(row["epochs_trained"]), -float(row["gap_over_all_trained"])
 
 
 def with_headline(readme: str, published: Path) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
+
 from reproduce.comparison import format_table, shown
 from reproduce.curves import SYNTHETIC_MARK, Curve
 from reproduce.data import Dataset
@@ -34,7 +36,7 @@ from reproduce.tables import markdown_rows
 
 COLUMNS = (
     *("question", "candidate", "settings", "figure", "panel", "series", "quantity", "gap", "mean_gap"),
-    *("compared_up_to_epoch", "epochs_trained", "standing", "seeds", "profile", "data"),
+    *("compared_up_to_epoch", "standing", "epochs_trained", "gap_over_all_trained", "seeds", "profile", "data"),
 )
 NEAREST, AMONG_NEAREST, ALONE = "nearest", "among the nearest", "the only one trained"
 
@@ -80,13 +82,14 @@ def verdict(answer: Answer, seeds: int) -> str:
 
 def _header(answer: Answer) -> tuple[str, ...]:
     gaps = (f"gap to {curve.name}" for curve in answer.question.curves)
-    return ("candidate", *gaps, "mean gap", "up to epoch", "epochs trained", "standing")
+    return ("candidate", *gaps, "mean gap", "up to epoch", "standing", "epochs trained", "mean gap over them")
 
 
 def _cells(one: Standing, answer: Answer) -> tuple[str, ...]:
     gaps = [shown(gap) for gap in one.gaps] or [shown(math.nan)] * len(answer.question.curves)
-    counts = (str(one.compared - 1) if one.gaps else shown(math.nan), str(one.trained))
-    return (one.candidate, *gaps, shown(one.gap), *counts, standing_text(one, answer))
+    until = str(one.compared - 1) if one.gaps else shown(math.nan)
+    over_all = shown(float(np.mean(one.all_gaps)) if one.all_gaps else math.nan)
+    return (one.candidate, *gaps, shown(one.gap), until, standing_text(one, answer), str(one.trained), over_all)
 
 
 def answers_text(answers: Sequence[Answer], dataset: Dataset, seeds: int) -> str:
@@ -97,7 +100,7 @@ def answers_text(answers: Sequence[Answer], dataset: Dataset, seeds: int) -> str
         letters = [f"({chr(ord('a') + i)})" for i in range(len(answer.question.curves))]
         keys = [f"  {letter} {name}" for letter, name in zip(letters, header[1:], strict=False)]
         rows = [(header[0], *letters, *header[1 + len(letters) :]), *(_cells(one, answer) for one in answer.standings)]
-        table = format_table(rows, left=(0, len(rows[0]) - 1))
+        table = format_table(rows, left=(0, len(rows[0]) - 3))
         heading = f"{answer.question.name}. {answer.question.asks}"
         parts.append("\n".join([heading, *keys, table, f"{verdict(answer, seeds)} Data: {dataset.name}."]))
     return "\n\n".join(parts)
@@ -128,7 +131,8 @@ def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: 
                 settings = json.dumps({**one.settings, **curve.settings}, sort_keys=True)
                 where = (curve.figure, curve.panel, curve.series, quantity)
                 until = one.compared - 1 if one.gaps else ""
-                counts = (until, one.trained, standing_text(one, answer), options.scale().seeds)
+                over_all = number(one.all_gaps[place]) if one.all_gaps else ""
+                counts = (until, standing_text(one, answer), one.trained, over_all, options.scale().seeds)
                 names = (answer.question.name, one.candidate, settings)
                 writer.writerow([*names, *where, number(gap), number(one.gap), *counts, options.profile, dataset.name])
     write_atomically(path, text.getvalue().encode())
@@ -177,8 +181,9 @@ def markdown(answers: Sequence[Answer], options: Options, dataset: Dataset, made
         "",
         f"{warning}Each candidate is trained and set beside the report's own curves; its gap is the mean over the "
         "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
-        f"above {HOPELESS_RATIO:g} times the smallest and at least {HOPELESS_POINTS:g} points above it is stopped: its "
-        "gap is that of the epochs until then, and not to be compared with gaps over more.",
+        f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped: its gap "
+        "is that of the epochs until then, and not to be compared with gaps over more. A candidate becomes the full "
+        "profile's default when all have been compared to the end of the report's curves or stopped.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
         f"{seeds}; {made_with}. Written by `python -m reproduce infer`.",
@@ -190,7 +195,7 @@ def markdown(answers: Sequence[Answer], options: Options, dataset: Dataset, made
         lines += [f"## {answer.question.asks}", ""]
         if any(one.trained for one in answer.standings):
             header = _header(answer)
-            numeric = range(1, len(header) - 1)
+            numeric = {*range(1, len(header))} - {len(header) - 3}
             lines += markdown_rows(header, [_cells(one, answer) for one in answer.standings], numeric)
             lines += ["", verdict(answer, scale.seeds), ""]
         else:

@@ -20,8 +20,8 @@ from reproduce.profiles import Options, Profile
 from reproduce.schedule import train_missing
 
 # A candidate retires when its gap is above so many times the smallest one, and by at least so many points more; not on
-# its first epoch alone, in which a slow start says little.
-HOPELESS_RATIO, HOPELESS_POINTS = 2.0, 2.0
+# a single epoch, for a slow start says little.
+HOPELESS_RATIO, HOPELESS_POINTS, FEWEST_EPOCHS = 2.0, 2.0, 2
 # The report's curves were read off its pictures to so many points: smaller differences between gaps tell nothing.
 READING_ACCURACY = 0.3
 
@@ -38,6 +38,8 @@ class Standing(NamedTuple):
     gaps: tuple[float, ...]
     """mean over these epochs of |mean over seeds - the report|, points, by the question's curves"""
     has_retired: bool
+    all_gaps: tuple[float, ...]
+    """the same over all epochs that it has been trained; not comparable with another candidate's over others"""
 
     @property
     def gap(self) -> float:
@@ -153,7 +155,8 @@ def race(
             compared |= {(question.name, name): (until, found) for name, found in gaps.items()}
             means = {name: float(np.mean(found)) for name, found in gaps.items()}
             least = min(means.values())
-            limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS) if until > 1 else math.inf
+            epochs = min(int((report_curve(curve).epochs < until).sum()) for curve in question.curves)
+            limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS) if epochs >= FEWEST_EPOCHS else math.inf
             running[question.name] = [n for n, mean in means.items() if math.isfinite(mean) and mean <= limit]
     return [_answer(question, running[question.name], compared, scale, dataset, store) for question in questions]
 
@@ -192,7 +195,8 @@ def _answer(
         epochs, gaps = compared.get((question.name, name), (0, ()))
         histories = [h for curve in question.curves for h in histories_of(settings, curve, scale, dataset, store)]
         trained = min(len(history) for history in histories)
-        standings.append(Standing(name, settings, trained, epochs, gaps, name not in running))
+        all_gaps = _gaps(question, settings, scale, dataset, store, trained) if trained else ()
+        standings.append(Standing(name, settings, trained, epochs, gaps, name not in running, all_gaps))
     standings.sort(key=lambda one: (not one.gaps, one.has_retired, -one.compared, one.gap if one.gaps else 0.0))
     return Answer(question, tuple(standings))
 

@@ -109,6 +109,7 @@ def test_candidates_that_nobody_has_trained_take_no_part(store):
     by_name = {one.candidate: one for one in answer.standings}
     # The other one is out after two epochs: what is left is compared over all that it has.
     assert (by_name["rate 0.1"].compared, by_name["rate 0.1"].gap) == (13, pytest.approx(1.0))
+    assert (by_name["rate 0.4"].trained, by_name["rate 0.4"].all_gaps) == (2, pytest.approx((30.0,)))
     assert by_name["rate 0.4"].has_retired
     assert by_name["rate 0.2"].trained == by_name["rate 0.2"].compared == 0
     assert verdict(answer, 1).startswith("Nearest to the report, of the 2 candidates trained: rate 0.1, 1.0 points")
@@ -223,6 +224,12 @@ def test_where_the_report_s_first_epoch_is_lost_nothing_is_decided_on_it(tmp_pat
 
     (answer,) = race([question], scale_of(epochs=1), DATASET, tmp_path, train)
     assert not any(one.has_retired or one.compared for one in answer.standings)
+    # A single epoch ranks, and stops nobody.
+    (answer,) = race([question], scale_of(epochs=2), DATASET, tmp_path, train)
+    assert not any(one.has_retired for one in answer.standings)
+    assert {one.compared for one in answer.standings} == {2}
+    (answer,) = race([question], scale_of(epochs=4), DATASET, tmp_path, train)
+    assert any(one.has_retired for one in answer.standings)
 
 
 def test_the_files_say_what_was_found_and_on_which_data(store):

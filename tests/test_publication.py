@@ -14,7 +14,7 @@ from figures import headline, publication, walk
 from figures.claims import CLAIMS
 from figures.sections import FIGURES, series
 from reproduce import profiles, timing
-from reproduce.candidates import QUESTIONS
+from reproduce.candidates import QUESTIONS, THREE_BLOCKS
 from reproduce.data import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
@@ -117,7 +117,7 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     wanted = publication.targets(options, REAL, read_answers(QUESTIONS, REAL, options))
     assert all(job.epochs == 4 for name, jobs in wanted.items() if name.startswith("infer ") for job in jobs)
     for job in itertools.chain.from_iterable(wanted.values()):
-        if (job.experiment.optimizer, job.experiment.learning_rate) == ("RMSprop", 0.001):
+        if job.experiment.blocks == THREE_BLOCKS and job.experiment.optimizer == "RMSprop":
             made_up.keep_history(tmp_path / "results", job.experiment, made_up.history([1.0, 1.0]), REAL)
         else:
             made_up.keep(tmp_path / "results", job.experiment, errors_as_claimed(job.experiment), REAL)
@@ -126,8 +126,6 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     settings = rows(docs / "results" / "full" / "settings.csv")
     assert {row["question"] for row in settings} == {question.name for question in QUESTIONS}
     assert {row["epochs_trained"] for row in settings} == {"4", "2"}
-    nearest = headline.nearest_rows(docs / "results" / "full")
-    assert nearest
     # Candidates that were stopped on the way are not missing.
     assert any(row["standing"].startswith("hopeless") for row in settings)
     assert not (docs / "results" / "full" / "missing.csv").exists()
@@ -137,12 +135,16 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     assert (docs / "results" / "full" / "settings.png").exists()
     assert float(rows(docs / "results" / "full" / "comparison.csv")[0]["gap"])
     text = headline.headline(docs / "results")
-    # "Among the nearest" are several; the first is the nearest.
-    first = {}
-    for row in nearest:
-        first.setdefault((row["figure"], row["panel"], row["series"], row["quantity"]), float(row["gap"]))
-    gap = statistics.median(first.values())
-    assert sum(line.startswith("| figure") for line in text.splitlines()) == len(first)
+    # The longest run of each curve; of equally long ones, the nearest.
+    by_curve = {}
+    for row in settings:
+        by_curve.setdefault((row["figure"], row["panel"], row["series"], row["quantity"]), []).append(row)
+    best = [
+        min(float(row["gap_over_all_trained"]) for row in of_curve if row["epochs_trained"] == "4")
+        for of_curve in by_curve.values()
+    ]
+    gap = statistics.median(best)
+    assert sum(line.startswith("| figure") for line in text.splitlines()) == len(by_curve)
     assert f"**{gap:.1f} points**" in text
 
 
