@@ -269,7 +269,8 @@ def test_two_processes_give_the_same_numbers_as_one(in_one_process, tmp_path):
     assert histories(tmp_path) == histories(in_one_process)
     assert done.stdout.count("Epoch ") == 6
     assert "3 runs wanted, 0 already trained" in done.stdout
-    assert "2 of 3 runs done, 1 running, 0 waiting, 0 failed" in done.stdout
+    # When the second ends, the third has begun; its first word may come a moment later.
+    assert re.search(r"2 of 3 runs done, (1 running, 0|0 running, 1) waiting, 0 failed", done.stdout)
     assert [path.name for path in (tmp_path / "results").iterdir() if path.name.startswith(".")] == []
     again = figure_2(tmp_path, "--jobs=2")
     assert "3 runs wanted, 3 already trained" in again.stdout
