@@ -161,16 +161,19 @@ def _compact(settings: dict[str, Any]) -> str:
 def _write_missing(path: Path, wanted: dict[str, list[Job]], options: Options, dataset: Dataset) -> int:
     """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
     plan = make_plan([job for jobs in wanted.values() for job in jobs], dataset, options)
+    longest = {job.key: job.epochs for job in plan.missing}
     rows = []
     for target, jobs in wanted.items():
-        keys = {job.key for job in jobs}
-        if lacking := keys & {job.key for job in plan.missing}:
-            seconds = round(sum(plan.seconds[key] for key in lacking))
+        # A run may be long enough for one target and not for another; the plan's time is to its longest use.
+        lacking = {job.key: job.epochs for job in jobs if job.epochs > plan.done.get(job.key, job.epochs)}
+        if lacking:
+            left = {key: (epochs - plan.done[key]) / (longest[key] - plan.done[key]) for key, epochs in lacking.items()}
+            seconds = round(sum(share * plan.seconds[key] for key, share in left.items()))
             if target.startswith("infer "):
                 command = infer_command(target.removeprefix("infer "), options)
             else:
                 command = page.command(target, options.portable())
-            rows.append([target, len(keys), len(lacking), seconds, command])
+            rows.append([target, len({job.key for job in jobs}), len(lacking), seconds, command])
     if rows:
         write_atomically(path, _csv(MISSING_COLUMNS, rows))
     else:
