@@ -56,6 +56,7 @@ def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
     ours, reports = Counter(c["verdict"] for c in claims), Counter(c["report_decision"] for c in claims)
     counted = ", ".join(f"**{ours[verdict]} {verdict}**" for verdict in VERDICTS if ours[verdict])
     on_report = f"{reports[HOLDS]} hold, {reports[DOES_NOT_HOLD]} do not, {reports[CANNOT_BE_TOLD]} cannot be told"
+    again = summary["command"].replace("make publish", "make all-figures claims compare")
     claims.sort(key=lambda claim: SECTION_NUMBERS.index(claim["section"]))
     cells = [
         (c["section"], _cell(c["statement"]), c["report_decision"], f"**{c['verdict']}**", _measured(c)) for c in claims
@@ -64,9 +65,10 @@ def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
         f"Of the report's {len(claims)} claims our runs find {counted}; on the report's own curves: {on_report}. The "
         f"series come in the report's order in {summary['panels_in_report_order']} of {summary['panels']} panels.",
         "",
-        f"*{_scale(summary)}. `inconclusive`: so few seeds cannot tell, after correction for the number of claims. "
-        "Measured: the weakest of the comparisons that a claim needs, and what the claim asks of it. Again: "
-        "`make all-figures claims compare`; what each number is of: [claims.csv](docs/results/quick/claims.csv).*",
+        f"*{_scale(summary)}. So small a network on so few images need not behave as the report's: `contradicted` is "
+        "said of this scale. `inconclusive`: so few seeds cannot tell, after correction for the number of claims. "
+        "Measured: the weakest of the comparisons that a claim needs, and what the claim asks of it; what each number "
+        f"is of: [claims.csv](docs/results/quick/claims.csv). Again: `{again}`.*",
         "",
         *markdown_rows(
             ("section", "the report claims", "its own curves", "our runs", "measured, 95 % (claimed)"), cells, ()
