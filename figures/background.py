@@ -1,7 +1,5 @@
 """Background and section 1: figure 1, tables 1 and 2, and the memory table. Nothing is trained for them."""
 
-import csv
-import io
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +11,7 @@ from figures.architectures import COLUMNS, CONV_NN, layers_of, parameters, weigh
 from figures.background_tables import PRINTED_MILLIONS, grid, is_added, table_2, tables
 from reproduce import curves
 from reproduce.errors import BadInput
-from reproduce.files import write_atomically
+from reproduce.files import csv_bytes, write_atomically
 from reproduce.network import IMAGE_SIZE
 from reproduce.options import add_options, parser_for, run
 from reproduce.plotting import COLOURS, STYLE, save_picture
@@ -100,15 +98,13 @@ def figure_1_csv() -> str:
     The panel is the block, the series the column of table 1, the value its parameters; nothing is trained, so epoch and
     seed are empty.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(curves.COLUMNS)
+    lines: list[tuple[object, ...]] = [curves.COLUMNS]
     for network in COLUMNS:
         for layer in layers_of(network):
             if layer.fan_in or layer.name == "LRN":
                 part = f"block {layer.block}" if layer.block <= len(network.blocks) else "fully connected"
-                writer.writerow([part, network.name, f"parameters of {layer.name}", "", "", layer.parameters])
-    return text.getvalue()
+                lines.append((part, network.name, f"parameters of {layer.name}", "", "", layer.parameters))
+    return csv_bytes(lines).decode()
 
 
 def make_figure_1(folder: Path) -> None:

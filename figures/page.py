@@ -1,8 +1,6 @@
 """The report page: what each section of the report said, its figures, numbers and verdicts, from what is there."""
 
 import math
-import shlex
-from dataclasses import fields
 from pathlib import Path
 
 from figures import walk
@@ -25,10 +23,8 @@ ERRATA = Path(__file__).resolve().parent.parent / "docs" / "errata.md"
 
 def command(target: str, options: Options) -> str:
     """The command that makes a target with these settings."""
-    default = Options()
-    asked = {field.name: getattr(options, field.name) for field in fields(Options)}
-    given = {name: value for name, value in asked.items() if value != getattr(default, name)}
-    return " ".join(["make", target, *(f"{name.upper()}={shlex.quote(str(value))}" for name, value in given.items())])
+    given = options.differing_from(Options())
+    return " ".join(["make", target, *(f"{name.upper()}={value}" for name, value in given.items())])
 
 
 def write(path: Path, content: Content) -> None:

@@ -1,9 +1,7 @@
 """Puts what has been made at one scale into a folder that can be committed: docs/results/<profile>."""
 
-import csv
-import io
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from reproduce.comparison import order_sentences, write_comparison
 from reproduce.data import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
-from reproduce.files import write_atomically, write_json
+from reproduce.files import csv_bytes, write_atomically, write_json
 from reproduce.history import EpochRecord
 from reproduce.inference import Answer, last_epoch, read_answers, runs_of
 from reproduce.jobs import Job
@@ -133,8 +131,8 @@ def _write_runs(out: Path, present: dict[str, tuple[Experiment, list[str]]], sto
             runs[-1] += _origin(part)
             runs[-1].append(_compact(experiment.settings()))
             ends = part["from_epoch"]
-    write_atomically(out / "runs.csv", _csv(RUN_COLUMNS, runs))
-    write_atomically(out / "histories.csv", _csv(("key", *EpochRecord._fields), epochs))
+    write_atomically(out / "runs.csv", csv_bytes([RUN_COLUMNS, *runs]))
+    write_atomically(out / "histories.csv", csv_bytes([("key", *EpochRecord._fields), *epochs]))
 
 
 def _origin(part: dict[str, Any]) -> list[Any]:
@@ -175,7 +173,7 @@ def _write_missing(path: Path, wanted: dict[str, list[Job]], options: Options, d
                 command = page.command(target, options.portable())
             rows.append([target, len({job.key for job in jobs}), len(lacking), seconds, command])
     if rows:
-        write_atomically(path, _csv(MISSING_COLUMNS, rows))
+        write_atomically(path, csv_bytes([MISSING_COLUMNS, *rows]))
     else:
         path.unlink(missing_ok=True)
     return len(plan.missing)
@@ -210,11 +208,3 @@ def _summary(
         "machines": list(found.machines),
         "command": page.command("publish", options),
     }
-
-
-def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()

@@ -1,13 +1,9 @@
 """What `infer` found, for readers: a table on the terminal, settings.csv, settings.md and settings.png."""
 
-import csv
-import io
 import json
 import math
 import os
-import shlex
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +11,7 @@ import numpy as np
 from reproduce.comparison import format_table, shown
 from reproduce.curves import SYNTHETIC_MARK, Curve
 from reproduce.data import Dataset
-from reproduce.files import write_atomically
+from reproduce.files import csv_bytes, write_atomically
 from reproduce.inference import (
     HOPELESS_POINTS,
     HOPELESS_RATIO,
@@ -108,10 +104,9 @@ def answers_text(answers: Sequence[Answer], dataset: Dataset, seeds: int) -> str
 
 def infer_command(question: str, options: Options) -> str:
     """The command that answers a question with these settings, on another machine, too."""
-    default, portable = Options(profile="full"), options.portable()
-    asked = {field.name: getattr(portable, field.name) for field in fields(Options)}
-    given = [f"--{n.replace('_', '-')}={shlex.quote(str(v))}" for n, v in asked.items() if v != getattr(default, n)]
-    return " ".join([".venv/bin/python -m reproduce infer --question", question, *given])
+    given = options.portable().differing_from(Options(profile="full"))
+    settings = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    return " ".join([".venv/bin/python -m reproduce infer --question", question, *settings])
 
 
 def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: Dataset) -> None:
@@ -120,9 +115,7 @@ def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: 
     def number(value: float) -> str:
         return f"{value:.4f}" if math.isfinite(value) else ""
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines: list[Sequence[object]] = [COLUMNS]
     for answer in answers:
         for one in answer.standings:
             for place, curve in enumerate(answer.question.curves):
@@ -134,8 +127,8 @@ def write_csv(path: Path, answers: Sequence[Answer], options: Options, dataset: 
                 over_all = number(one.all_gaps[place]) if one.all_gaps else ""
                 counts = (until, standing_text(one, answer), one.trained, over_all, options.scale().seeds)
                 names = (answer.question.name, one.candidate, settings)
-                writer.writerow([*names, *where, number(gap), number(one.gap), *counts, options.profile, dataset.name])
-    write_atomically(path, text.getvalue().encode())
+                lines.append([*names, *where, number(gap), number(one.gap), *counts, options.profile, dataset.name])
+    write_atomically(path, csv_bytes(lines))
 
 
 def write_answers(

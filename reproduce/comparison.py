@@ -1,7 +1,5 @@
 """Our curves against the report's: gaps at the report's scale, and whether the series come in the same order."""
 
-import csv
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from reproduce.curves import SYNTHETIC_MARK, Curve
-from reproduce.files import write_atomically
+from reproduce.files import csv_bytes, write_atomically
 
 # The worst that a series can have, for one that diverged: only ranks are made of it.
 LAST = np.inf
@@ -190,13 +188,11 @@ def write_comparison(
     def number(value: float) -> str:
         return f"{value:.4f}" if np.isfinite(value) else ""
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines: list[Sequence[object]] = [COLUMNS]
     for figure, row in rows:
         gaps = [number(row.gap), number(row.mean_absolute_gap)] if is_full_scale else ["", ""]
         quantity = row.quantity + (SYNTHETIC_MARK if is_synthetic else "")
         values = [number(row.ours), number(row.spread), number(row.report), *gaps]
         ranks = [row.our_rank, row.report_rank, number(row.tau), row.diverged, row.seeds]
-        writer.writerow([figure, row.panel, row.series, quantity, row.epoch, *values, *ranks, profile, data_name])
-    write_atomically(path, text.getvalue().encode())
+        lines.append([figure, row.panel, row.series, quantity, row.epoch, *values, *ranks, profile, data_name])
+    write_atomically(path, csv_bytes(lines))

@@ -1,14 +1,12 @@
 """Curves: what a figure draws, whether the report's or ours."""
 
-import csv
-import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from reproduce.files import write_atomically
+from reproduce.files import csv_bytes, write_atomically
 from reproduce.history import History
 
 COLUMNS = ("panel", "series", "quantity", "epoch", "seed", "value")
@@ -54,12 +52,10 @@ def curve_of(panel: str, series: str, quantity: str, histories: Iterable[History
 
 def write_curves(path: Path, curves: Iterable[Curve], is_synthetic: bool) -> None:
     """Write what a figure draws as CSV, a row for each seed and epoch; synthetic results say so in their quantity."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines: list[Sequence[object]] = [COLUMNS]
     for curve in curves:
         quantity = curve.quantity + (SYNTHETIC_MARK if is_synthetic else "")
         for seed, values in enumerate(curve.values):
             for epoch, value in zip(curve.epochs, values, strict=True):
-                writer.writerow([curve.panel, curve.series, quantity, int(epoch), seed, f"{value:.4f}"])
-    write_atomically(path, text.getvalue().encode())
+                lines.append([curve.panel, curve.series, quantity, int(epoch), seed, f"{value:.4f}"])
+    write_atomically(path, csv_bytes(lines))

@@ -1,8 +1,11 @@
 """Files that are written whole or not at all, read within bounds, and set aside rather than deleted when damaged."""
 
+import csv
+import io
 import json
 import os
 import secrets
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +34,13 @@ def write_atomically(path: Path, content: bytes) -> None:
 def json_bytes(value: Any) -> bytes:
     """How this package writes JSON: the same value always gives the same bytes."""
     return (json.dumps(value, indent=2, sort_keys=True) + "\n").encode()
+
+
+def csv_bytes(rows: Iterable[Iterable[Any]]) -> bytes:
+    """How this package writes CSV, its heading the first row: lines end in a line feed on every system."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue().encode()
 
 
 def write_json(path: Path, value: Any) -> None:

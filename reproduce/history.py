@@ -5,6 +5,8 @@ import io
 import math
 from typing import NamedTuple
 
+from reproduce.files import csv_bytes
+
 
 class EpochRecord(NamedTuple):
     """One row of `history.csv`. Epochs count from 0, as the report's log does."""
@@ -37,11 +39,8 @@ def is_complete(history: History, epochs: int) -> bool:
 
 def history_bytes(history: History) -> bytes:
     """`history.csv`: floats with all their digits, so that equal runs give equal files."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(EpochRecord._fields)
-    writer.writerows([row.epoch, *(repr(float(value)) for value in row[1:-1]), f"{row.seconds:.3f}"] for row in history)
-    return text.getvalue().encode()
+    rows = ([row.epoch, *(repr(float(value)) for value in row[1:-1]), f"{row.seconds:.3f}"] for row in history)
+    return csv_bytes([EpochRecord._fields, *rows])
 
 
 def parse_history(content: bytes) -> History:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,11 @@ class Options:
     def scheduler_address(self) -> str:
         """Of the Dask cluster that trains the runs, or its scheduler file; empty if this machine does."""
         return "" if self.jobs else self.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
+
+    def differing_from(self, default: "Options") -> dict[str, str]:
+        """The fields whose values differ from those of `default`, quoted for a shell."""
+        asked = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
+        return {name: shlex.quote(str(value)) for name, value in asked.items() if value != getattr(default, name)}
 
     def portable(self) -> "Options":
         """The same as commands for other machines have it: the data by its file's name, the results at their place."""

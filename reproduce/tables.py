@@ -1,7 +1,5 @@
 """A table as CSV, Markdown and picture."""
 
-import csv
-import io
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
-from reproduce.files import write_atomically
+from reproduce.files import csv_bytes, write_atomically
 from reproduce.plotting import COLOURS, STYLE, save_picture
 
 Cell = str | int | float
@@ -55,9 +53,7 @@ class Table:
 
 
 def as_csv(table: Table) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([table.header, *table.rows])
-    return text.getvalue()
+    return csv_bytes([table.header, *table.rows]).decode()
 
 
 def as_markdown(table: Table) -> str:

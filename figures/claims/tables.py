@@ -1,7 +1,5 @@
 """The verdicts as tables: a CSV, text for a terminal, and the cells that the report page shows."""
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 from figures.claims.decisions import Decision, Outcome
 from reproduce.comparison import format_table
 from reproduce.data import Dataset
-from reproduce.files import write_atomically
+from reproduce.files import csv_bytes, write_atomically
 from reproduce.statistics import Estimate
 
 COUNTED = ("cells", "entries", "parameters")
@@ -58,12 +56,10 @@ def write_claims(path: Path, decisions: Sequence[Decision], profile: str, datase
     def number(value: float) -> str:
         return f"{value:.6g}" if math.isfinite(value) else ""
 
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    lines: list[Sequence[object]] = [COLUMNS]
     for one in decisions:
         found, comparison = one.decisive.estimate, one.decisive.comparison
-        writer.writerow(
+        lines.append(
             [
                 *(one.claim.id, one.claim.section, one.claim.statement, comparison.name, comparison.measure),
                 *(comparison.unit, comparison.claimed_in_words()),
@@ -75,7 +71,7 @@ def write_claims(path: Path, decisions: Sequence[Decision], profile: str, datase
                 "yes" if dataset.is_synthetic else "no",
             ]
         )
-    write_atomically(path, text.getvalue().encode())
+    write_atomically(path, csv_bytes(lines))
 
 
 def claims_table(decisions: Sequence[Decision], dataset: Dataset) -> str:
