@@ -203,11 +203,12 @@ def draw(path: Path, answers: Sequence[Answer], options: Options, dataset: Datas
     scale, store = options.scale(), Path(options.results)
     panels: dict[str, tuple[Curve, list[Curve]]] = {}
     for answer in answers:
-        for curve in answer.question.curves:
-            ours = [
-                candidate_curve(one.candidate, curve, histories_of(one.settings, curve, scale, dataset, store))
-                for one in answer.standings
-            ]
+        histories = {
+            one.candidate: histories_of(one.candidate, answer.question, scale, dataset, store)
+            for one in answer.standings
+        }
+        for place, curve in enumerate(answer.question.curves):
+            ours = [candidate_curve(name, curve, of_all[place]) for name, of_all in histories.items()]
             if ours := [one for one in ours if len(one.epochs)]:
                 panels[f"{curve.name} [{answer.question.name}]"] = (report_curve(curve), ours)
     if not panels:

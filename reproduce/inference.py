@@ -135,21 +135,17 @@ def race(
         taking_part = [q for q in questions if q.name not in halted and rung in rungs(lasts[q.name])]
         train([job for q in taking_part for name in running[q.name] for job in runs_of(name, q, scale, dataset, rung)])
         for question in taking_part:
-            histories = {
-                name: [results.history_of(store, j.experiment) for j in runs_of(name, question, scale, dataset, rung)]
-                for name in running[question.name]
-            }
-            running[question.name] = [name for name, of_name in histories.items() if all(of_name)]
-            lacking = [n for n in running[question.name] if not all(is_complete(h, rung) for h in histories[n])]
+            histories = {name: histories_of(name, question, scale, dataset, store) for name in running[question.name]}
+            # Of all curves and seeds: the shortest run says how far a candidate has come.
+            flat = {name: [h for of_curve in of_all for h in of_curve] for name, of_all in histories.items()}
+            running[question.name] = [name for name, of_name in flat.items() if all(of_name)]
+            lacking = [n for n in running[question.name] if not all(is_complete(h, rung) for h in flat[n])]
             if lacking or not running[question.name]:
                 halted.add(question.name)
                 if len(running[question.name]) > 1 or not lacking:
                     continue
-            until = min(len(h) for h in histories[lacking[0]]) if lacking else rung
-            gaps = {
-                name: _gaps(question, question.candidates[name], scale, dataset, store, until)
-                for name in running[question.name]
-            }
+            until = min(map(len, flat[lacking[0]])) if lacking else rung
+            gaps = {name: _gaps(question, histories[name], until) for name in running[question.name]}
             if any(math.isnan(gap) for of_candidate in gaps.values() for gap in of_candidate):
                 continue  # the report's own first epochs are lost
             compared |= {(question.name, name): (until, found) for name, found in gaps.items()}
@@ -161,24 +157,23 @@ def race(
     return [_answer(question, running[question.name], compared, scale, dataset, store) for question in questions]
 
 
-def histories_of(
-    settings: Settings, curve: ReportCurve, scale: Profile, dataset: Dataset, store: Path
-) -> list[History]:
-    """What the results store has of a candidate's runs for one of the report's curves, by seed."""
-    runs = [experiment_of(settings, curve, scale, dataset, seed) for seed in range(scale.seeds)]
-    return [results.history_of(store, experiment) for experiment in runs]
+def histories_of(name: str, question: Question, scale: Profile, dataset: Dataset, store: Path) -> list[list[History]]:
+    """What the store has of a candidate's runs, each read once: for each of the question's curves, by seed."""
+    read: dict[str, History] = {}
+
+    def history(curve: ReportCurve, seed: int) -> History:
+        experiment = experiment_of(question.candidates[name], curve, scale, dataset, seed)
+        if experiment.key not in read:
+            read[experiment.key] = results.history_of(store, experiment)
+        return read[experiment.key]
+
+    return [[history(curve, seed) for seed in range(scale.seeds)] for curve in question.curves]
 
 
-def _gaps(
-    question: Question, settings: Settings, scale: Profile, dataset: Dataset, store: Path, epochs: int
-) -> tuple[float, ...]:
+def _gaps(question: Question, histories: Sequence[Sequence[History]], epochs: int) -> tuple[float, ...]:
     return tuple(
-        gap_to(
-            report_curve(curve),
-            candidate_curve("", curve, histories_of(settings, curve, scale, dataset, store)),
-            epochs,
-        )
-        for curve in question.curves
+        gap_to(report_curve(curve), candidate_curve("", curve, of_curve), epochs)
+        for curve, of_curve in zip(question.curves, histories, strict=True)
     )
 
 
@@ -193,9 +188,9 @@ def _answer(
     standings = []
     for name, settings in question.candidates.items():
         epochs, gaps = compared.get((question.name, name), (0, ()))
-        histories = [h for curve in question.curves for h in histories_of(settings, curve, scale, dataset, store)]
-        trained = min(len(history) for history in histories)
-        all_gaps = _gaps(question, settings, scale, dataset, store, trained) if trained else ()
+        histories = histories_of(name, question, scale, dataset, store)
+        trained = min(len(history) for of_curve in histories for history in of_curve)
+        all_gaps = _gaps(question, histories, trained) if trained else ()
         standings.append(Standing(name, settings, trained, epochs, gaps, name not in running, all_gaps))
     standings.sort(key=lambda one: (not one.gaps, one.has_retired, -one.compared, one.gap if one.gaps else 0.0))
     return Answer(question, tuple(standings))
