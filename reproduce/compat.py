@@ -1,83 +1,58 @@
 """Chainer 7.8.1 on today's Python and NumPy.
 
 Chainer's last release (2022) was written for NumPy 1 and setuptools' `pkg_resources`. While Chainer is being
-imported, this module stands in for exactly the names that this machine lacks, and takes the stand-ins away again
-afterwards, so that no other package ever meets them. `import reproduce` does it; after that `import chainer` works
-anywhere.
+imported, this module stands in for what this machine lacks or Chainer has no use for, and takes the stand-ins away
+again afterwards, so that no other package ever meets them. `import reproduce` does it; after that `import chainer`
+works anywhere.
 """
 
 import importlib.metadata
-import importlib.util
 import sys
 import types
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 KNOWN_CHAINER = "7.8.1"
+ENVIRONMENT_CHECK = "chainer._environment_check"
 
 
 class ChainerError(ImportError):
     """Chainer is missing, or is not the release that this package knows."""
 
 
-def _pkg_resources_stand_in() -> types.ModuleType:
-    """What `chainer._environment_check` asks of pkg_resources: are CuPy and iDeep there, and in which version?
+def _environment_check() -> types.ModuleType:
+    """What Chainer looks around with: is this Python 3.5.0, is this Apple's vecLib, is that CuPy one that it knows?
 
-    It answers 'not installed' for both. Chainer only warns about versions with the answer (it thinks that CuPy 8 is
-    too new), and `chainer.backends.cuda` finds CuPy by importing it.
+    It only warns, it takes CuPy 8 and later for a mistake, and it alone needs `pkg_resources` and `numpy.distutils`,
+    which take a tenth of a second to import where they still exist.
     """
-    module = types.ModuleType("pkg_resources")
-
-    class DistributionNotFound(Exception):
-        pass
-
-    class VersionConflict(Exception):
-        pass
-
-    def require(requirement):
-        raise DistributionNotFound(requirement)
-
-    module.DistributionNotFound = DistributionNotFound
-    module.VersionConflict = VersionConflict
-    module.require = require
+    module = types.ModuleType(ENVIRONMENT_CHECK)
+    module.check = lambda: None
     return module
 
 
-def _numpy_distutils_stand_in() -> dict[str, types.ModuleType]:
-    """`numpy.distutils.system_info.get_info`, which Chainer calls on macOS to warn about Apple's old vecLib."""
-    package = types.ModuleType("numpy.distutils")
-    package.__path__ = []
-    system_info = types.ModuleType("numpy.distutils.system_info")
-    system_info.get_info = lambda name: {}
-    package.system_info = system_info
-    return {"numpy.distutils": package, "numpy.distutils.system_info": system_info}
-
-
-def _is_missing(module_name: str) -> bool:
-    try:
-        return importlib.util.find_spec(module_name) is None
-    except ModuleNotFoundError:
-        return True
-
-
-def _missing_modules() -> dict[str, types.ModuleType]:
-    modules = {}
-    if _is_missing("pkg_resources"):
-        modules["pkg_resources"] = _pkg_resources_stand_in()
-    if _is_missing("numpy.distutils.system_info"):
-        modules.update(_numpy_distutils_stand_in())
-    return modules
-
-
 def _missing_numpy_names() -> dict[str, object]:
-    names = {}
-    if not hasattr(np, "sctypes"):
-        names["sctypes"] = {
-            "int": [np.int8, np.int16, np.int32, np.int64],
-            "float": [np.float16, np.float32, np.float64],
-        }
-    return names
+    if hasattr(np, "sctypes"):
+        return {}
+    kinds = {"int": [np.int8, np.int16, np.int32, np.int64], "float": [np.float16, np.float32, np.float64]}
+    return {"sctypes": kinds}
+
+
+@contextmanager
+def _stand_ins() -> Iterator[None]:
+    names = _missing_numpy_names()
+    sys.modules[ENVIRONMENT_CHECK] = _environment_check()
+    for name, value in names.items():
+        setattr(np, name, value)
+    try:
+        yield
+    finally:
+        del sys.modules[ENVIRONMENT_CHECK]
+        for name in names:
+            delattr(np, name)
 
 
 def import_chainer() -> types.ModuleType:
@@ -94,25 +69,8 @@ def import_chainer() -> types.ModuleType:
         raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see 'Installing' in README.md") from None
     if version != KNOWN_CHAINER:
         raise ChainerError(f"this package knows Chainer {KNOWN_CHAINER}, and found Chainer {version}")
-    with warnings.catch_warnings():
-        # To ask where numpy.distutils is imports it, and it says that it is deprecated.
+    with _stand_ins(), warnings.catch_warnings():
+        # Chainer says at import that CuPy is newer than it knows.
         warnings.simplefilter("ignore")
-        modules, names = _missing_modules(), _missing_numpy_names()
-    sys.modules.update(modules)
-    if "numpy.distutils" in modules:
-        np.distutils = modules["numpy.distutils"]
-    for name, value in names.items():
-        setattr(np, name, value)
-    try:
-        with warnings.catch_warnings():
-            # pkg_resources and numpy.distutils say at import that they are deprecated, and Chainer that CuPy is newer.
-            warnings.simplefilter("ignore")
-            import chainer
-    finally:
-        for name in modules:
-            del sys.modules[name]
-        if "numpy.distutils" in modules:
-            del np.distutils
-        for name in names:
-            delattr(np, name)
+        import chainer
     return chainer
