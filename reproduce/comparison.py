@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from reproduce.curves import SYNTHETIC_MARK, Curve
 from reproduce.files import csv_bytes, write_atomically
@@ -107,10 +106,21 @@ def _rank(badness: dict[str, float], name: str) -> int:
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
-    """Kendall's tau-b (which allows for ties) between two orders of the same things; not a number if one is one tie."""
-    if len(set(first)) < 2 or len(set(second)) < 2:
-        return np.nan
-    return float(stats.kendalltau(stats.rankdata(first), stats.rankdata(second)).statistic)
+    """Kendall's tau-b between two orders of the same things; not a number if one is one tie.
+
+    Over all pairs, (those in the same order - those in the opposite one) / the geometric mean of how many pairs each
+    order tells apart (Kendall 1945, Biometrika 33, 239).
+    """
+    a, b = _pairwise_order(first), _pairwise_order(second)
+    told_apart = np.sqrt(float((a != 0).sum()) * float((b != 0).sum()))
+    # `scipy.stats.kendalltau`, which the tests hold this to, takes a fifth of a second to import.
+    return float((a * b).sum() / told_apart) if told_apart else np.nan
+
+
+def _pairwise_order(values: Sequence[float]) -> np.ndarray:
+    """(N, N): 1, 0 or -1, as one of two values is larger than, equal to or smaller than the other."""
+    _, ranks = np.unique(values, return_inverse=True)
+    return np.sign(np.subtract.outer(ranks, ranks))
 
 
 def format_table(cells: Sequence[Sequence[str]], left: Sequence[int] = ()) -> str:

@@ -4,9 +4,6 @@ import os
 import sys
 from pathlib import Path
 
-import pooch
-import requests
-
 from reproduce.archives import BINARY_MD5
 from reproduce.errors import BadInput, Failure
 
@@ -26,6 +23,10 @@ def fetch_archive(folder: Path, md5: str = BINARY_MD5) -> Path:
         Failure: the server cannot be reached or does not have the file.
         BadInput: what arrived has another sum.
     """
+    # Only a download needs them, and every command would wait for them.
+    import pooch
+    import requests
+
     url = os.environ.get("CIFAR10_URL", DEFAULT_URL)
     downloader = pooch.HTTPDownloader(progressbar=sys.stderr.isatty(), timeout=TIMEOUT_SECONDS)
     pooch.get_logger().setLevel("ERROR")

@@ -129,9 +129,9 @@ def draw_beside(
 def save_picture(figure: Figure, path: Path, suffixes: Sequence[str]) -> list[Path]:
     """Write a picture under `path` with each suffix, .png or .svg, without dates, so that equal pictures are equal."""
     metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    if figure.get_layout_engine():
+    if layout := figure.get_layout_engine():
         # Laid out once, and not anew for each suffix, which would take as long as drawing.
-        figure.draw_without_rendering()
+        layout.execute(figure)
         figure.set_layout_engine(None)
     written = []
     for suffix in suffixes:

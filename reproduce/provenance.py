@@ -67,7 +67,8 @@ def checksum_of(provenance: dict[str, Any]) -> str:
 @functools.cache
 def _packages() -> dict[str, str]:
     """Every installed package and its version; looked up once, since that takes a tenth of a second."""
-    return dict(sorted((found.metadata["Name"], found.version) for found in importlib.metadata.distributions()))
+    all_metadata = (found.metadata for found in importlib.metadata.distributions())
+    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in all_metadata))
 
 
 def _device(device: int) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtr, stdtrit
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 1 - CONFIDENCE
@@ -75,12 +75,13 @@ def estimate(effects: Sequence[float] | np.ndarray, claimed: tuple[float, float]
             mean, math.nan, math.nan, seeds, 1.0, 1.0, "the seeds do not differ, so no interval can be told"
         )
     error = float(finite.std(ddof=1)) / math.sqrt(seeds)
-    half = error * float(stats.t.ppf(0.5 + CONFIDENCE / 2, seeds - 1))
+    # Student's t: its quantile, and below its distribution function, with as many degrees of freedom.
+    half = error * float(stdtrit(seeds - 1, 0.5 + CONFIDENCE / 2))
     bounds = [bound for bound in claimed if math.isfinite(bound)]
     # How many standard errors the effect is inside of each bound.
     inwards = [(mean - bound if bound == claimed[0] else bound - mean) / error for bound in bounds]
-    inside = max(float(stats.t.sf(distance, seeds - 1)) for distance in inwards)
-    outside = min(float(stats.t.sf(-distance, seeds - 1)) for distance in inwards)
+    inside = max(float(stdtr(seeds - 1, -distance)) for distance in inwards)
+    outside = min(float(stdtr(seeds - 1, distance)) for distance in inwards)
     # To be outside of a range there are two ways, and so two chances of being wrong (Bonferroni).
     return Estimate(mean, mean - half, mean + half, seeds, inside, min(1.0, outside * len(bounds)))
 

@@ -50,16 +50,18 @@ def synthetic_images(count: int, seed: int, part: str) -> tuple[np.ndarray, np.n
     for start in range(0, count, IMAGES_AT_A_TIME):
         random = np.random.default_rng([seed, PARTS[part], start])
         rows = slice(start, min(start + IMAGES_AT_A_TIME, count))
-        drawn, classes = _draw(random, IMAGES_AT_A_TIME)
-        images[rows], labels[rows] = drawn[: rows.stop - start], classes[: rows.stop - start]
+        images[rows], labels[rows] = _draw(random, rows.stop - start)
     return images, labels
 
 
-def _draw(random: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
-    def each(low: float, high: float) -> np.ndarray:
-        return random.uniform(low, high, (n, 1, 1))
+def _draw(random: np.random.Generator, wanted: int) -> tuple[np.ndarray, np.ndarray]:
+    """The first so many of `IMAGES_AT_A_TIME` images; numbers are drawn for all, and pictures made of those wanted."""
+    n = IMAGES_AT_A_TIME
 
-    classes = random.integers(0, 10, n).astype(np.int32)
+    def each(low: float, high: float) -> np.ndarray:
+        return random.uniform(low, high, (n, 1, 1))[:wanted]
+
+    classes = random.integers(0, 10, n).astype(np.int32)[:wanted]
     grid = np.linspace(-1, 1, SIZE)
     x, y = grid[None, None, :] - each(-0.35, 0.35), grid[None, :, None] - each(-0.35, 0.35)
     turn, scale, stretch = each(-0.6, 0.6), each(0.35, 0.75), each(0.8, 1.25)
@@ -67,7 +69,7 @@ def _draw(random: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     v = (-x * np.sin(turn) + y * np.cos(turn)) / scale
     mask = np.choose(classes[:, None, None], _shapes(u, v))[:, None]
 
-    back, front, patch = (random.uniform(0, 1, (n, 3, 1, 1)) for _ in range(3))
+    back, front, patch = (random.uniform(0, 1, (n, 3, 1, 1))[:wanted] for _ in range(3))
     # A foreground that is nearly the background's colour could not be told by anyone.
     front = np.where(abs(front - back).max(axis=1, keepdims=True) < 0.3, (back + 0.5) % 1, front)
     distraction = (np.hypot(x - each(-1, 1), y - each(-1, 1)) < each(0.15, 0.4))[:, None]
@@ -75,5 +77,6 @@ def _draw(random: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
     light = (
         1 + each(-0.4, 0.4)[:, None] * grid[None, None, None, :] + each(-0.4, 0.4)[:, None] * grid[None, None, :, None]
     )
-    picture = picture * light + random.normal(0, 1, picture.shape) * each(0.05, 0.25)[:, None]
+    noise = random.normal(0, 1, (n, 3, SIZE, SIZE))[:wanted] * each(0.05, 0.25)[:, None]
+    picture = picture * light + noise
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8), classes

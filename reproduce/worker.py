@@ -1,5 +1,6 @@
 """What a worker of a Dask cluster does: one run at a time, from its own copy of the images, into the shared store."""
 
+import gc
 import signal
 import threading
 from pathlib import Path
@@ -100,6 +101,8 @@ class Manners(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         _is_closing.clear()
+        # What has been imported is no garbage, and need not be looked through when the process ends.
+        gc.freeze()
         # A terminal sends SIGINT to every process of the command; only the command itself is to act on it.
         if self.is_local and threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -3,6 +3,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
 
 from reproduce.comparison import (
     COLUMNS,
@@ -45,6 +48,13 @@ def test_a_report_s_curve_that_starts_at_1_is_compared_at_its_own_epochs():
 def test_kendall_s_tau_between_the_orders(ours, tau):
     rows = last_values(REPORT, [curve(name, [0, 0, value]) for name, value in zip("abc", ours, strict=True)])
     assert rows[0].tau == pytest.approx(tau, nan_ok=True)
+
+
+@given(st.lists(st.tuples(st.sampled_from([10.0, 20.5, 30.0, math.inf]), st.integers(0, 4)), min_size=2, max_size=6))
+def test_kendall_s_tau_is_scipy_s(pairs):
+    first, second = zip(*pairs, strict=True)
+    expected = stats.kendalltau(stats.rankdata(first), stats.rankdata(second)).statistic
+    assert kendall_tau(first, second) == pytest.approx(expected, nan_ok=True)
 
 
 def test_accuracy_is_ranked_from_the_top():
