@@ -1,6 +1,5 @@
 """README's results, written from the published CSVs (docs/results), and from nothing else."""
 
-import csv
 import json
 import statistics
 from collections import Counter
@@ -9,6 +8,7 @@ from typing import Any
 
 from figures.claims import SECTION_NUMBERS
 from figures.claims.decisions import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS
+from figures.published_runs import rows_of
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.statistics import VERDICTS
@@ -16,14 +16,6 @@ from reproduce.tables import markdown_rows
 
 BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
 END = "<!-- end of results -->"
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """A CSV's rows; none if it is not there."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
 
 
 def headline(published: Path) -> str:

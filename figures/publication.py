@@ -10,6 +10,7 @@ from figures import background, page, walk
 from figures.claims.decisions import runs_needed
 from figures.claims.tables import write_claims
 from figures.page_content import Content, gather
+from figures.published_runs import restore_runs, write_runs
 from figures.sections import FIGURES
 from reproduce import results
 from reproduce.answers import infer_command, write_answers
@@ -19,19 +20,14 @@ from reproduce.data import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes, write_atomically, write_json
-from reproduce.history import EpochRecord
 from reproduce.inference import Answer, last_epoch, read_answers, runs_of
 from reproduce.jobs import Job
 from reproduce.options import option
-from reproduce.origins import COMPUTING_PACKAGES, origins_of
+from reproduce.origins import origins_of
 from reproduce.planning import make_plan
 from reproduce.profiles import Options
 
 PUBLISHED = Path("docs") / "results"
-RUN_COLUMNS = (
-    *("key", "used_by", "seed", "epochs", "seconds", "engine", "device", "cpu", "cpu_cores", "threads", "python"),
-    *("packages", "commit", "started", "data", "data_fingerprint", "settings"),
-)
 MISSING_COLUMNS = ("target", "runs_wanted", "runs_missing", "seconds_predicted", "command")
 
 
@@ -45,12 +41,16 @@ class PublishOptions(Options):
 def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path | None = None) -> None:
     """Write figures, tables, verdicts, comparison, report page, candidates, runs, and what is missing; train nothing.
 
+    Runs that an earlier publication in `out` has and the store has not, or not as long, are published again from it: a
+    publication gathers what several machines have made.
+
     Args:
         out: the folder to write to.
         settings_page: where the page of candidates goes in place of it.
 
     Raises:
-        BadInput: the data is synthetic, `out` cannot be written to, or runs in the store used other data.
+        BadInput: the data is synthetic, `out` cannot be written to, runs in the store used other data, or the earlier
+            publication is damaged.
     """
     if dataset.is_synthetic:
         raise BadInput("only results on CIFAR-10 are published; DATA=FILE names it")
@@ -59,6 +59,7 @@ def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path |
     except OSError as error:
         raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
     store = Path(options.results)
+    restore_runs(out, store, dataset.fingerprint)
     content = replace(gather(options, dataset), options=options.portable())
     # What an earlier publication had and this one has not would be taken for its.
     for stale in [*out.glob("figure-*.*"), *out.glob("settings.*"), *([settings_page] if settings_page else [])]:
@@ -77,7 +78,7 @@ def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path |
         write_answers(out, answers, options, dataset, settings_page)
     wanted = targets(options, dataset, answers)
     present = _present(wanted, store)
-    _write_runs(out, present, store)
+    write_runs(out, present, store)
     missing = _write_missing(out / "missing.csv", wanted, options, dataset)
     write_json(out / "summary.json", _summary(content, present, missing, store))
     print(f"published: {out}", flush=True)
@@ -109,51 +110,6 @@ def _present(wanted: dict[str, list[Job]], store: Path) -> dict[str, tuple[Exper
                 if target not in users:
                     users.append(target)
     return found
-
-
-def _write_runs(out: Path, present: dict[str, tuple[Experiment, list[str]]], store: Path) -> None:
-    """runs.csv, a row for each part of a run with where it is from, and histories.csv, a row for each of its epochs."""
-    runs, epochs = [], []
-    for key, (experiment, users) in sorted(present.items()):
-        folder = results.run_folder(store, experiment)
-        history = results.history_of(store, experiment)
-        epochs += [[key, row.epoch, *(f"{value:.6g}" for value in row[1:])] for row in history]
-        provenance = results.read_provenance(folder)
-        ends = len(history)
-        for part in [provenance, *provenance["earlier"]]:
-            counted, seconds = f"{part['from_epoch']} to {ends - 1}", ""
-            if part["from_epoch"] < ends:
-                # An epoch in which a run was stopped counts for the part that ended it.
-                seconds = f"{sum(row.seconds for row in history[part['from_epoch'] : ends]):.1f}"
-            else:
-                counted = f"part of {part['from_epoch']}"
-            runs.append([key, " ".join(u.replace(" ", ":") for u in users), experiment.seed, counted, seconds])
-            runs[-1] += _origin(part)
-            runs[-1].append(_compact(experiment.settings()))
-            ends = part["from_epoch"]
-    write_atomically(out / "runs.csv", csv_bytes([RUN_COLUMNS, *runs]))
-    write_atomically(out / "histories.csv", csv_bytes([("key", *EpochRecord._fields), *epochs]))
-
-
-def _origin(part: dict[str, Any]) -> list[Any]:
-    packages = [f"{n} {v}" for n, v in part["packages"].items() if n.lower().startswith(COMPUTING_PACKAGES)]
-    commit = f"{part['git']['commit'][:12]}{' with changes' if part['git']['dirty'] else ''}" if part["git"] else ""
-    machine = (part["engine"], part["device"], part["cpu"], part["cpu_cores"], part["engine_threads"])
-    data = part["data"]["name"], part["data"]["fingerprint"]
-    return [*machine, part["python"], ", ".join(packages), commit, part["started"], *data]
-
-
-def _compact(settings: dict[str, Any]) -> str:
-    """Settings as `--name=value`, as `python -m reproduce train` takes them; the data's fingerprint has a column."""
-
-    def text(value: Any) -> str:
-        if isinstance(value, bool):
-            return "yes" if value else "no"
-        return ",".join("x".join(map(str, block)) for block in value) if isinstance(value, list) else str(value)
-
-    return " ".join(
-        f"--{name.replace('_', '-')}={text(v)}" for name, v in settings.items() if name != "data_fingerprint"
-    )
 
 
 def _write_missing(path: Path, wanted: dict[str, list[Job]], options: Options, dataset: Dataset) -> int:

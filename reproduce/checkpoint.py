@@ -1,7 +1,7 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped, in one npz file with its checksum.
 
 The newest two are kept. A checkpoint also holds the run's settings, provenance and history, so that the files beside it
-can be checked, and written again, from it.
+can be checked, and written again, from it. A record is these alone: of a run that was made and published elsewhere.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ from reproduce.files import write_atomically
 from reproduce.history import EpochRecord, History
 
 FORMAT = 1
-LATEST, PREVIOUS = "checkpoint.npz", "checkpoint.previous.npz"
+LATEST, PREVIOUS, RECORD = "checkpoint.npz", "checkpoint.previous.npz", "record.npz"
 MOST_MEMBERS = 10_000
 NOT_OURS = "not a checkpoint that this package wrote"
 
@@ -80,20 +80,32 @@ def save(
     content["random/cached_gaussian"] = np.array(cached_gaussian)
     content["order"] = progress.order
     content["unfinished"] = np.array(progress.unfinished, np.float64)
-    about = json.dumps({"format": FORMAT, "settings": settings, "provenance": provenance}, sort_keys=True)
-    brief = {
-        "about": np.frombuffer(about.encode(), np.uint8),
-        "history": np.array(progress.history, np.float64).reshape(-1, len(EpochRecord._fields)),
-    }
-    content.update(brief)
-    content["checksum/brief"] = _checksum(brief)
+    content.update(_brief_arrays(Brief(settings, provenance, progress.history)))
     content["checksum/all"] = _checksum(content)
-    packed = io.BytesIO()
-    np.savez(packed, **content)
     latest = folder / LATEST
     if latest.exists():
         latest.replace(folder / PREVIOUS)
-    write_atomically(latest, packed.getvalue())
+    write_atomically(latest, _packed(content))
+
+
+def save_record(folder: Path, brief: Brief) -> None:
+    """Write what a run gave elsewhere, without the network that it would need to go on."""
+    write_atomically(folder / RECORD, _packed(_brief_arrays(brief)))
+
+
+def _brief_arrays(brief: Brief) -> dict[str, np.ndarray]:
+    about = {"format": FORMAT, "settings": brief.settings, "provenance": brief.provenance}
+    arrays = {
+        "about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8),
+        "history": np.array(brief.history, np.float64).reshape(-1, len(EpochRecord._fields)),
+    }
+    return {**arrays, "checksum/brief": _checksum(arrays)}
+
+
+def _packed(content: dict[str, np.ndarray]) -> bytes:
+    packed = io.BytesIO()
+    np.savez(packed, **content)
+    return packed.getvalue()
 
 
 def read_brief(path: Path) -> Brief:

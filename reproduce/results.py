@@ -1,6 +1,7 @@
 """The results store: one folder a run, `<results>/runs/<key>/`.
 
-The truth about a run is its newest whole checkpoint. experiment.json, history.csv and provenance.json say the same for
+The truth about a run is its newest whole checkpoint, or the record of a longer run that was made elsewhere (see
+`checkpoint`). experiment.json, history.csv and provenance.json say the same for
 people and other programs; where one of them differs, it is damaged, is set aside, and is written again.
 """
 
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 
 from reproduce import checkpoint
-from reproduce.checkpoint import LATEST, PREVIOUS, Brief, Damaged
+from reproduce.checkpoint import LATEST, PREVIOUS, RECORD, Brief, Damaged
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
 from reproduce.files import json_bytes, read_at_most, remove_unfinished, set_aside, write_atomically
@@ -23,6 +24,8 @@ from reproduce.history import History, history_bytes, is_complete, parse_history
 from reproduce.provenance import checksum_of
 
 LARGEST_SIDE_FILE = 16 * 2**20
+# What may say what a run is and has given; of equally long ones, the first counts.
+HOLDERS = (LATEST, PREVIOUS, RECORD)
 EXPERIMENT, HISTORY, PROVENANCE = "experiment.json", "history.csv", "provenance.json"
 
 
@@ -49,12 +52,12 @@ def examine(folder: Path, experiment: Experiment) -> Finding:
     """
     damaged: dict[str, str] = {}
     brief = None
-    for candidate in (LATEST, PREVIOUS):
+    for candidate in HOLDERS:
         found = _brief_of(folder / candidate, damaged)
         if found and found.settings != experiment.settings():
             _refuse_if_foreign(folder, experiment, found.settings)
             damaged[candidate] = "belongs to another experiment"
-        elif found and not brief:
+        elif found and (brief is None or len(found.history) > len(brief.history)):
             brief = found
     _check_experiment_file(folder, experiment, damaged, is_known=brief is not None)
     history = _check_history_file(folder, brief, damaged)
@@ -68,22 +71,52 @@ def history_of(results: Path, experiment: Experiment) -> History:
 
 
 def read_history(folder: Path) -> History:
-    """The epochs of whatever run a folder holds, by its newest whole checkpoint; none if it has none."""
-    briefs = (_brief_of(folder / name, {}) for name in (LATEST, PREVIOUS))
-    return next((brief.history for brief in briefs if brief), [])
+    """The epochs of whatever run a folder holds, by its newest whole checkpoint or its record; none if it has none."""
+    brief = _longest(folder)
+    return brief.history if brief else []
 
 
 def read_provenance(folder: Path) -> dict[str, Any]:
-    """How the run in a folder was made, by its newest whole checkpoint.
+    """How the run in a folder was made, by its newest whole checkpoint or its record.
 
     Raises:
         BadInput: it has none.
     """
-    briefs = (_brief_of(folder / name, {}) for name in (LATEST, PREVIOUS))
-    for brief in briefs:
-        if brief:
-            return brief.provenance
+    if brief := _longest(folder):
+        return brief.provenance
     raise BadInput(f"{folder}: expected a run with a whole checkpoint; found none")
+
+
+def _longest(folder: Path) -> Brief | None:
+    """What the newest whole checkpoint says, or a record of more epochs."""
+    briefs = [brief for name in HOLDERS if (brief := _brief_of(folder / name, {}))]
+    return max(briefs, key=lambda brief: len(brief.history), default=None)
+
+
+def keep_record(results: Path, experiment: Experiment, history: History, provenance: dict[str, Any]) -> None:
+    """Put a run that was made elsewhere into the store, unless the store has as many epochs of it.
+
+    It serves figures and verdicts; to train more epochs of it, the run has to begin anew.
+    """
+    folder = run_folder(results, experiment)
+    with locked(folder):
+        if len(examine(folder, experiment).history) < len(history):
+            checkpoint.save_record(folder, Brief(experiment.settings(), provenance, history))
+            forget_side_files(folder)
+            write_side_files(folder, experiment, history, provenance)
+
+
+def forget_record(folder: Path) -> None:
+    """Make way for a longer run than the folder's record, if there is one. The folder must be locked."""
+    if (folder / RECORD).exists():
+        (folder / RECORD).unlink()
+        forget_side_files(folder)
+
+
+def forget_side_files(folder: Path) -> None:
+    """Remove history.csv and provenance.json, which are to be written again from another checkpoint or record."""
+    for name in (HISTORY, PROVENANCE):
+        (folder / name).unlink(missing_ok=True)
 
 
 def is_lacking(results: Path, experiment: Experiment, epochs: int) -> bool:

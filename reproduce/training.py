@@ -159,6 +159,8 @@ def train(
         results.repair(folder, experiment, finding)
         if is_complete(finding.history, epochs):
             return finding.history
+        results.forget_record(folder)
+        finding = results.examine(folder, experiment)
         origin = provenance(dataset, engine_used, device, finding.provenance, len(finding.history))
         return _train_epochs(experiment, dataset, folder, epochs, device, label, origin, watch)
 

@@ -232,3 +232,32 @@ def test_the_full_profile_takes_the_nearest_candidates():
             {"data_fingerprint": images.fingerprint, "batch_size": scale.batch_size, **json.loads(row["settings"])}
         )
         assert experiment == walk.experiment_of(line, scale, images, seed=0), (row["question"], row["candidate"])
+
+
+def test_a_publication_gathers_what_several_machines_have_made(published, tmp_path):
+    """A store that has one run alone, published over the publication of all: every run stays, the longer one counts."""
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    elsewhere = replace(options, results=str(tmp_path / "other machine"))
+    longer = made_up.jobs(options, REAL)[0].experiment
+    history = made_up.history([60.0, 50.0, 40.0, 30.0, 20.0])
+    made_up.keep_history(Path(elsewhere.results), longer, history, REAL, cpu="another processor")
+    publication.publish(tmp_path / "out", elsewhere, REAL)
+    before, after = rows(out / "histories.csv"), rows(tmp_path / "out" / "histories.csv")
+    assert [row for row in after if row["key"] != longer.key] == [row for row in before if row["key"] != longer.key]
+    assert [float(row["train_accuracy"]) for row in after if row["key"] == longer.key] == [40, 50, 60, 70, 80]
+    cpus = {row["key"]: row["cpu"] for row in rows(tmp_path / "out" / "runs.csv")}
+    assert cpus[longer.key] == "another processor"
+    others = {row["key"]: row for row in rows(out / "runs.csv") if row["key"] != longer.key}
+    assert {row["key"]: row for row in rows(tmp_path / "out" / "runs.csv") if row["key"] != longer.key} == others
+
+
+def test_a_publication_whose_files_do_not_fit_together_is_refused(published, tmp_path):
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    runs = tmp_path / "out" / "runs.csv"
+    runs.write_text(runs.read_text().replace("--seed=0", "--seed=7", 1))
+    with pytest.raises(
+        BadInput, match=r"out: expected runs\.csv and .* as `publish` writes them: the run of"
+    ):
+        publication.publish(tmp_path / "out", replace(options, results=str(tmp_path / "results")), REAL)

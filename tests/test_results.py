@@ -1,15 +1,19 @@
 import multiprocessing
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproduce import files, results
+from reproduce import files, results, schedule
 from reproduce.data import synthetic
 from reproduce.experiment import Experiment
 from reproduce.history import EpochRecord, history_bytes, parse_history
+from reproduce.profiles import Options
 from reproduce.training import train
+from tests.clusters import job
+from tests.clusters import numbers as without_seconds
 
 numbers = st.floats(allow_nan=False)
 
@@ -98,3 +102,28 @@ def _train(folder, ready, out):
     with out.open("w") as stream, contextlib.redirect_stdout(stream):
         ready.wait(60)
         train(experiment, made, folder, epochs=3, engine_name="chainer")
+
+
+def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted(tmp_path):
+    images = synthetic(40, 20)
+    wanted = job(images, epochs=2)
+    there, here = tmp_path / "there", tmp_path / "here"
+    options = Options(data="synthetic", engine="chainer", results=str(there))
+    schedule.train_missing([wanted], images, options)
+    made = results.history_of(there, wanted.experiment)
+    origin = results.read_provenance(results.run_folder(there, wanted.experiment))
+    results.keep_record(here, wanted.experiment, made, origin)
+    assert results.history_of(here, wanted.experiment) == made
+    assert results.read_provenance(results.run_folder(here, wanted.experiment)) == origin
+    assert not results.is_lacking(here, wanted.experiment, 2)
+    # A shorter one does not take its place, and more epochs are trained from the beginning.
+    results.keep_record(here, wanted.experiment, made[:1], origin)
+    assert results.history_of(here, wanted.experiment) == made
+    schedule.train_missing([wanted._replace(epochs=3)], images, replace(options, results=str(here)))
+    after = results.history_of(here, wanted.experiment)
+    assert without_seconds(after)[:2] == without_seconds(made)
+    assert len(after) == 3
+    folder = results.run_folder(here, wanted.experiment)
+    assert results.read_provenance(folder)["from_epoch"] == 0
+    assert not (folder / "record.npz").exists()
+    assert not list(folder.glob("*.damaged"))
