@@ -14,7 +14,7 @@ from pathlib import Path
 
 import dask
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster, rpc
-from distributed.comm import get_address_host_port
+from distributed.comm import CommClosedError, get_address_host_port
 
 from reproduce.errors import BadInput, first_line
 from reproduce.files import read_at_most
@@ -46,11 +46,13 @@ def connection(options: Options) -> Connect:
 def local(processes: int, device: int = -1) -> Iterator[Client]:
     """A cluster of so many processes on this machine, on loopback, for the time of the context.
 
-    Each does one run at a time, with its share of the cores and, where `device` is a GPU, a GPU of its own.
+    Each does one run at a time, with its share of the cores and, where `device` is a GPU, a GPU of its own. Where
+    Dask's settings require encryption, the processes talk in TLS, with the certificates that those settings name.
 
     Raises:
-        BadInput: there are fewer GPUs than processes.
+        BadInput: there are fewer GPUs than processes, or the certificates cannot be used.
     """
+    protocol = _protocol()
     # Dask's own HTTP servers would listen on all interfaces.
     http = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
     places = _gpus(processes) if device >= 0 else [None] * processes
@@ -59,6 +61,7 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
             "cls": Nanny,
             "options": {
                 "nthreads": 1,
+                "protocol": protocol,
                 "host": LOOPBACK,
                 **http,
                 # A run's memory is its own affair; Dask would pause or end what it holds for a leak.
@@ -69,12 +72,15 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
         }
         for number, gpu in enumerate(places)
     }
-    scheduler = {"cls": Scheduler, "options": {"host": LOOPBACK, "port": 0, **http}}
+    scheduler = {"cls": Scheduler, "options": {"protocol": protocol, "host": LOOPBACK, "port": 0, **http}}
     settings = {
         # A second task in a worker's queue would be one too many when the worker dies.
         "distributed.scheduler.worker-saturation": 1.0,
         # Dask's own: one thread, whatever is free, and a malloc that gives memory back after every step.
         "distributed.nanny.pre-spawn-environ": {},
+        # Pages on the state of things, for whoever comes by, TLS or not.
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
     }
     with _quiet(), dask.config.set(settings), _environment(_thread_settings(processes)):
         with _main_module_hidden():
@@ -87,6 +93,30 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
             # Workers that are too slow for that end by themselves when this process does.
             with contextlib.suppress(TimeoutError):
                 cluster.close(timeout=SECONDS_TO_CLOSE)
+
+
+def _protocol() -> str:
+    """The protocol of a local cluster: TLS where Dask's settings require encryption, plain TCP elsewhere.
+
+    Raises:
+        BadInput: the certificates that the settings name cannot be used, or they name none.
+    """
+    security = Security()
+    if not security.require_encryption:
+        return "tcp"
+    for role in ("scheduler", "worker", "client"):
+        reason = "not all are set"
+        try:
+            is_usable = security.get_connection_args(role)["ssl_context"] is not None
+        except (OSError, ValueError) as error:  # no such file, no certificate, another one's key
+            is_usable, reason = False, first_line(error)
+        if not is_usable:
+            files = security.get_tls_config_for_role(role)
+            raise BadInput(
+                f"Dask's settings require encryption: expected distributed.comm.tls.ca-file and .{role} to name "
+                f"certificates and a key; found {files['ca_file']}, {files['cert']} and {files['key']}: {reason}"
+            )
+    return "tls"
 
 
 @contextlib.contextmanager
@@ -159,7 +189,7 @@ def check_scheduler(address: str) -> str:
     if not answers:
         raise _no_scheduler(given, f"no answer in {SECONDS_TO_CONNECT} s")
     if isinstance(answers[0], Exception):
-        raise _no_scheduler(given, first_line(answers[0]))
+        raise _no_scheduler(given, _reason(answers[0], address))
     if answers[0] != "Scheduler":
         raise _no_scheduler(given, f"found a {answers[0]}")
     return address
@@ -168,6 +198,17 @@ def check_scheduler(address: str) -> str:
 async def _identity(address: str) -> str:
     async with rpc(address, connection_args=Security().get_connection_args("client")) as server:
         return (await server.identity())["type"]
+
+
+def _reason(error: Exception, address: str) -> str:
+    """Why a scheduler does not answer. What Dask says where the two ends disagree on TLS names nothing."""
+    is_tls = address.startswith("tls://")
+    if is_tls and isinstance(error, TypeError):
+        return "Dask's settings name no certificate for the client; docs/cluster.md, TLS"
+    # Plain Dask says its first word before anyone asks, and whether that comes in time decides which error it is.
+    if isinstance(error, CommClosedError) or (is_tls and isinstance(error, ValueError)):
+        return "the connection is closed; is TLS at both ends, and are the certificates of the same authority?"
+    return first_line(error)
 
 
 def _no_scheduler(address: str, reason: str) -> BadInput:

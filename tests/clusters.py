@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+
+import psutil
 
 from reproduce import results, worker
 from reproduce.data import Dataset
@@ -17,9 +19,10 @@ from reproduce.experiment import Experiment
 from reproduce.history import History
 from reproduce.jobs import Job
 from reproduce.task import DONE, Outcome, Task, source_of
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 SIZES = 40, 20
+OPTIONS = ("--profile=smoke", "--data=synthetic", "--engine=chainer", "--seeds=1")
 
 
 def job(dataset: Dataset, seed: int = 0, epochs: int = 2, **settings) -> Job:
@@ -88,6 +91,52 @@ def when(is_true: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
+def figure_2(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess:
+    """The command of figure 2 in a folder, on three runs of two epochs, to its end."""
+    return run_python("-m", "figures.depth", *OPTIONS, *options, cwd=folder, OMP_NUM_THREADS="1", **environment)
+
+
+def histories(folder: Path) -> dict[str, list[tuple]]:
+    """All histories of a results folder but for their seconds, by key."""
+    return {run.name: numbers(results.read_history(run)) for run in (folder / "results/runs").iterdir()}
+
+
+def begin(folder: Path, *options: str, before: Sequence[str] = (), **environment: str) -> subprocess.Popen:
+    """The command of figure 2 in a session of its own, as a shell would begin it.
+
+    Args:
+        before: what begins the interpreter, and the arguments that come before it.
+    """
+    return subprocess.Popen(
+        [*before, sys.executable, "-m", "figures.depth", *OPTIONS, *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def session_of(leader: int) -> list[psutil.Process]:
+    """The processes of a session that are alive."""
+    alive = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, ProcessLookupError):
+            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
+                alive.append(process)
+    return alive
+
+
+def listening(processes: Iterable[psutil.Process]) -> list[tuple[str, int]]:
+    """The addresses and ports at which processes listen."""
+    found = []
+    for process in processes:
+        connections = process.net_connections if hasattr(process, "net_connections") else process.connections
+        found += [tuple(c.laddr) for c in connections("tcp") if c.status == psutil.CONN_LISTEN]
+    return found
+
+
 @contextlib.contextmanager
 def meanwhile(function: Callable[[], object]) -> Iterator[None]:
     """Call a function in a thread during the context; what it raises fails the test."""
@@ -126,11 +175,15 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def dask(*arguments: str, log: Path, **environment: str) -> Iterator[subprocess.Popen]:
-    """`dask scheduler` or `dask worker`, ended with the context."""
+def dask(*arguments: str, log: Path, before: Sequence[str] = (), **environment: str) -> Iterator[subprocess.Popen]:
+    """`dask scheduler` or `dask worker`, ended with the context.
+
+    Args:
+        before: what begins the interpreter, and the arguments that come before it.
+    """
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dask", *arguments],
+            [*before, sys.executable, "-m", "dask", *arguments],
             env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **environment},
             stdout=stream,
             stderr=stream,

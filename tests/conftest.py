@@ -48,3 +48,14 @@ def run_python(*arguments: object, cwd: Path, **environment: str) -> subprocess.
         text=True,
         timeout=300,
     )
+
+
+@pytest.fixture(scope="session")
+def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of figure 2's runs, trained in one process with one thread."""
+    from tests.clusters import figure_2
+
+    folder = tmp_path_factory.mktemp("one")
+    done = figure_2(folder)
+    assert done.returncode == 0, done.stderr
+    return folder

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import psutil
 import pytest
 
 from reproduce import cluster, results, schedule, sweep, task
@@ -24,20 +25,23 @@ from reproduce.progress import Board, duration
 from reproduce.task import DIVERGED, DONE, FAILED, perform
 from tests import clusters
 from tests.clusters import (
+    begin,
     dask,
+    figure_2,
     free_port,
+    histories,
     history_of,
     holder_of,
     job,
     kill_in_mid_run,
+    listening,
     meanwhile,
     numbers,
+    session_of,
     tasks_of,
     when,
 )
-from tests.conftest import ROOT, run_python
-
-OPTIONS = ("--profile=smoke", "--data=synthetic", "--engine=chainer", "--seeds=1")
+from tests.conftest import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -246,23 +250,6 @@ def test_twenty_kills_in_a_row(images, tmp_path, two_workers):
         kill_and_compare(images, tmp_path / str(number), two_workers)
 
 
-def figure_2(folder, *options, **environment):
-    return run_python("-m", "figures.depth", *OPTIONS, *options, cwd=folder, OMP_NUM_THREADS="1", **environment)
-
-
-def histories(folder):
-    """All histories of a results folder but for their seconds, by key."""
-    return {run.name: numbers(results.read_history(run)) for run in (folder / "results/runs").iterdir()}
-
-
-@pytest.fixture(scope="module")
-def in_one_process(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("one")
-    done = figure_2(folder)
-    assert done.returncode == 0, done.stderr
-    return folder
-
-
 def test_two_processes_give_the_same_numbers_as_one(in_one_process, tmp_path):
     done = figure_2(tmp_path, "--jobs=2")
     assert done.returncode == 0, done.stderr
@@ -276,29 +263,13 @@ def test_two_processes_give_the_same_numbers_as_one(in_one_process, tmp_path):
     assert "3 runs wanted, 3 already trained" in again.stdout
 
 
-def begin(folder, *options):
-    """The command of figure 2 in a session of its own, as a shell would begin it."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "figures.depth", *OPTIONS, *options],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def session_of(leader):
-    """The processes of a session that are alive."""
-    import psutil
-
-    alive = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error, ProcessLookupError):
-            if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                alive.append(process)
-    return alive
+def test_a_local_cluster_listens_on_loopback_only(two_workers):
+    with two_workers():
+        this = psutil.Process()
+        addresses = listening([this, *this.children(recursive=True)])
+    # The scheduler, and each worker with its nanny; the others are Dask's HTTP servers.
+    assert len(addresses) >= 5
+    assert {host for host, _ in addresses} == {"127.0.0.1"}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
