@@ -56,8 +56,7 @@ class Figure:
 
 def experiment_of(series: Series, scale: Profile, dataset: Dataset, seed: int) -> Experiment:
     """One run of a series."""
-    settings = {"batch_size": scale.batch_size, "width": scale.width, **series.settings}
-    return Experiment(data_fingerprint=dataset.fingerprint, seed=seed, **settings)
+    return Experiment(data_fingerprint=dataset.fingerprint, seed=seed, **{**scale.settings, **series.settings})
 
 
 def jobs_of(figure: Figure, scale: Profile, dataset: Dataset) -> list[Job]:

@@ -75,6 +75,7 @@ _OPTIMIZERS = {
     "Adam": ADAM,
     "RMSprop, rate 0.001": {"optimizer": "RMSprop", "learning_rate": 0.001},
 }
+_OF_ADAM_OR_MOMENTUM = ("MomentumSGD, momentum 0.9", "MomentumSGD, momentum 0.99", "Adam")
 
 QUESTIONS = (
     Question(
@@ -114,14 +115,14 @@ QUESTIONS = (
         ),
         _crossed(
             {"Conv_NN": {}, "x3": {"blocks": THREE_BLOCKS}},
-            {name: _OPTIMIZERS[name] for name in ("MomentumSGD, momentum 0.9", "Adam")},
+            {name: _OPTIMIZERS[name] for name in _OF_ADAM_OR_MOMENTUM},
         ),
     ),
     Question(
         "filter-optimizer",
         "Figure 8's 3x3 filters: under which optimizer?",
         _both((8, "training error", "3x3"), (8, "test accuracy", "3x3")),
-        {name: {"dropout": 0.0, **_OPTIMIZERS[name]} for name in ("MomentumSGD, momentum 0.9", "Adam")},
+        {name: {"dropout": 0.0, **_OPTIMIZERS[name]} for name in _OF_ADAM_OR_MOMENTUM},
     ),
     Question(
         "larger-filters",
@@ -129,7 +130,7 @@ QUESTIONS = (
         _both((8, "training error", "5x5"), (8, "test accuracy", "5x5")),
         {
             f"{with_or_without} batch normalization, {ratio_name}": {
-                **MOMENTUM_9,
+                **MOMENTUM_99,
                 "filter_size": 5,
                 "batch_normalization": with_or_without == "with",
                 "dropout": ratio,

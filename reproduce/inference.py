@@ -74,8 +74,8 @@ def last_epoch(question: Question) -> int:
 
 def experiment_of(settings: Settings, curve: ReportCurve, scale: Profile, dataset: Dataset, seed: int) -> Experiment:
     """The run of a candidate that one of the report's curves is set beside."""
-    of_scale = {"batch_size": scale.batch_size, "width": scale.width}
-    return Experiment(data_fingerprint=dataset.fingerprint, seed=seed, **{**of_scale, **settings, **curve.settings})
+    both = {**settings, **curve.settings}
+    return Experiment(data_fingerprint=dataset.fingerprint, seed=seed, **{**scale.settings, **both})
 
 
 def runs_of(name: str, question: Question, scale: Profile, dataset: Dataset, epochs: int) -> list[Job]:

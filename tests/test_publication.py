@@ -257,7 +257,5 @@ def test_a_publication_whose_files_do_not_fit_together_is_refused(published, tmp
     shutil.copytree(out, tmp_path / "out")
     runs = tmp_path / "out" / "runs.csv"
     runs.write_text(runs.read_text().replace("--seed=0", "--seed=7", 1))
-    with pytest.raises(
-        BadInput, match=r"out: expected runs\.csv and .* as `publish` writes them: the run of"
-    ):
+    with pytest.raises(BadInput, match=r"out: expected runs\.csv and .* as `publish` writes them: the run of"):
         publication.publish(tmp_path / "out", replace(options, results=str(tmp_path / "results")), REAL)

@@ -90,9 +90,7 @@ def timings_needed(scale: Profile, dataset: Dataset) -> list[Experiment]:
 
 
 def _timed(settings, scale: Profile, dataset: Dataset) -> Experiment:
-    return Experiment(
-        data_fingerprint=dataset.fingerprint, **{"batch_size": scale.batch_size, "width": scale.width, **settings}
-    )
+    return Experiment(data_fingerprint=dataset.fingerprint, **{**scale.settings, **settings})
 
 
 def measure_claim(claim: Claim, scale: Profile, dataset: Dataset, store: Path, times: Times) -> tuple[Outcome, ...]:
