@@ -13,7 +13,7 @@ from typing import Any
 
 from distributed import Client, Future, KilledWorker
 
-from reproduce import worker
+from reproduce import results, worker
 from reproduce.cluster import Connect, connection
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.interruption import Interrupted
@@ -27,6 +27,7 @@ SECONDS_FOR_A_SCHEDULER_TO_COME_BACK = 300
 SECONDS_TO_SAVE = 60
 SECONDS_BETWEEN_REMINDERS = 30
 SECONDS_TO_FETCH = 5
+KILLED = Outcome(FAILED, "every worker that it was given to died")
 
 
 class SchedulerGone(Exception):
@@ -101,6 +102,7 @@ class _Sweep:
         self.example = tasks[0]
         self.waiting = deque(tasks)
         self.given: dict[str, tuple[Future, Task]] = {}
+        self.epochs_when_given: dict[str, int] = {}
         self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.submissions = self.places = 0
 
@@ -160,6 +162,7 @@ class _Sweep:
                 pure=False,
             )
             self.given[future.key] = future, task
+            self.epochs_when_given[task.job.key] = _epochs_of(task)
             self._await(future)
 
     def _await(self, future: Future) -> None:
@@ -209,8 +212,10 @@ class _Sweep:
             self._await(future)
             return
         _, task = self.given.pop(future.key)
-        if outcome.kind == STOPPED:
-            # Its worker was closed: it was told so, saved the run, and leaves the rest to another one.
+        has_come_on = outcome == KILLED and _epochs_of(task) > self.epochs_when_given[task.job.key]
+        if outcome.kind == STOPPED or has_come_on:
+            # Its worker was closed: it was told so, saved the run, and leaves the rest to another one. Or it came on
+            # while Dask lost patience: workers with a time limit end one after another, through no fault of the run.
             self.board.lost(task.job.key)
             self.waiting.appendleft(task)
         else:
@@ -233,5 +238,10 @@ def _outcome_of(future: Future) -> Outcome:
         return future.result(timeout=SECONDS_TO_FETCH)
     error = future.exception(timeout=SECONDS_TO_FETCH)
     if isinstance(error, KilledWorker):
-        return Outcome(FAILED, "every worker that it was given to died")
+        return KILLED
     return Outcome(FAILED, f"{type(error).__name__}: {first_line(error)}")
+
+
+def _epochs_of(task: Task) -> int:
+    """How many epochs of a task's run the store holds."""
+    return len(results.read_history(results.run_folder(task.store, task.job.experiment)))

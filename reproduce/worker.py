@@ -3,7 +3,9 @@
 import gc
 import signal
 import threading
+from functools import partial
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from distributed import Status, Worker, WorkerPlugin, get_worker
@@ -92,7 +94,7 @@ def stop(sweep: str) -> str | None:
 
 
 class Manners(WorkerPlugin):
-    """How a worker of ours behaves: it saves its run when it is closed, and leaves Ctrl-C to the command."""
+    """How a worker of ours behaves: it saves its run when it is closed, and leaves signals to its command."""
 
     name = "conv-nn-report"
 
@@ -103,11 +105,29 @@ class Manners(WorkerPlugin):
         _is_closing.clear()
         # What has been imported is no garbage, and need not be looked through when the process ends.
         gc.freeze()
+        if threading.current_thread() is not threading.main_thread():
+            return
         # A terminal sends SIGINT to every process of the command; only the command itself is to act on it.
-        if self.is_local and threading.current_thread() is threading.main_thread():
+        if self.is_local:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Slurm and systemd send SIGTERM to this process as well as to its nanny, or to the command. Without a nanny,
+        # Dask has a handler of its own.
+        if worker.nanny:
+            signal.signal(signal.SIGTERM, partial(_terminate, worker, self.is_local))
 
     def teardown(self, worker: Any) -> None:
         # Another command's manners take the place of these while the worker stays.
         if worker.status != Status.running:
             _is_closing.set()
+
+
+def _terminate(worker: Worker, is_local: bool, number: int, frame: FrameType | None) -> None:
+    """Have the run saved and the worker closed, or leave that to the command; a second time, end at once."""
+    signal.signal(number, signal.SIG_DFL)
+    if not is_local:
+        _is_closing.set()
+        # If the nanny was not told to end as well, it begins another worker.
+        worker.loop.add_callback(worker.close, nanny=False, reason="SIGTERM")
+    elif _is_closing.is_set():
+        # The command has asked for that already, and has waited long enough.
+        signal.raise_signal(number)

@@ -12,6 +12,7 @@ import time
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import psutil
 import pytest
 
@@ -244,6 +245,13 @@ def test_a_killed_worker_s_run_goes_on_elsewhere_from_its_checkpoint(images, tmp
     kill_and_compare(images, tmp_path, two_workers)
 
 
+def test_a_run_that_comes_on_outlives_more_workers_than_dask_allows(images, tmp_path, two_workers):
+    tasks = tasks_of([job(images, epochs=7)], images, tmp_path)
+    outcomes = swept(tasks, two_workers, images, work=clusters.an_epoch_and_death)
+    assert outcomes == {"seed 0": task.Outcome(DONE)}
+    assert len(results.read_provenance(results.run_folder(tmp_path, tasks[0].job.experiment))["earlier"]) == 6
+
+
 @pytest.mark.slow
 def test_twenty_kills_in_a_row(images, tmp_path, two_workers):
     for number in range(20):
@@ -272,19 +280,23 @@ def test_a_local_cluster_listens_on_loopback_only(two_workers):
     assert {host for host, _ in addresses} == {"127.0.0.1"}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_a_signal_ends_a_sweep_and_loses_nothing(tmp_path, number, in_one_process):
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [(signal.SIGINT, True), (signal.SIGTERM, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow)],
+)
+def test_a_signal_ends_a_sweep_and_loses_nothing(tmp_path, number, to_all, in_one_process):
     command = begin(tmp_path, "--jobs=2", "--epochs=60")
     runs = tmp_path / "results/runs"
     when(lambda: len(list(runs.glob("*/history.csv"))) == 2 if runs.exists() else False)
-    # Ctrl-C goes to every process of the terminal's foreground group, SIGTERM to the one that it is sent to.
-    os.killpg(command.pid, number) if number == signal.SIGINT else command.send_signal(number)
+    # Ctrl-C goes to every process of the terminal's foreground group, SIGTERM to one, or to all of a job.
+    os.killpg(command.pid, number) if to_all else command.send_signal(number)
     out, err = command.communicate(timeout=60)
     assert command.returncode == 128 + number, err
     assert err.splitlines() == [
         "python -m figures.depth: stopped; nothing finished is lost, and the same command goes on from here"
     ]
     assert "stopping: each run ends its step and is saved" in out
+    assert "its worker is gone" not in out
     when(lambda: not session_of(command.pid), 10)
     known = histories(tmp_path)
     done = figure_2(tmp_path, "--jobs=2", f"--epochs={max(2, *map(len, known.values()))}")
@@ -325,6 +337,30 @@ def test_workers_that_cannot_do_the_runs_are_refused(images, tmp_path):
         done = figure_2(tmp_path, DASK_SCHEDULER_ADDRESS=address)
     assert done.returncode == 2
     assert re.search(r"worker tcp://127.0.0.1:\d+ has 2 threads; expected one run a process", done.stderr)
+
+
+def test_a_worker_saves_its_run_when_its_whole_job_is_terminated(tmp_path):
+    port, log = free_port(), tmp_path / "log"
+    address = f"tcp://127.0.0.1:{port}"
+    options = ("--host=127.0.0.1", "--dashboard-address=127.0.0.1:0")
+    checkpoints = tmp_path / "results/runs"
+    with (
+        dask("scheduler", *options, f"--port={port}", log=log),
+        dask("worker", address, *options, "--nthreads=1", log=log) as worker,
+    ):
+        when(lambda: "Registered to" in log.read_text())
+        # An epoch of this takes many seconds: whatever is there before its end was saved on the way.
+        command = begin(tmp_path, f"--scheduler={address}", "--train-size=10000")
+        when(lambda: any(map(holder_of, checkpoints.iterdir())) if checkpoints.exists() else False)
+        time.sleep(1)
+        os.killpg(worker.pid, signal.SIGTERM)
+        worker.wait(30)
+        command.terminate()
+        command.communicate(timeout=60)
+    (saved,) = checkpoints.glob("*/checkpoint.npz")
+    with np.load(saved) as content:
+        assert len(content["history"]) == 0
+        assert content["unfinished"][0] > 0
 
 
 @pytest.mark.slow
