@@ -69,13 +69,8 @@ def _crossed(first: Mapping[str, Settings], second: Mapping[str, Settings]) -> d
 
 _RATIOS = {"dropout 0.25": {"dropout": 0.25}, "dropout 0.4": {"dropout": 0.4}}
 _MOMENTA = {"momentum 0.9": MOMENTUM_9, "momentum 0.99": MOMENTUM_99}
-_OPTIMIZERS = {
-    "MomentumSGD, momentum 0.9": MOMENTUM_9,
-    "MomentumSGD, momentum 0.99": MOMENTUM_99,
-    "Adam": ADAM,
-    "RMSprop, rate 0.001": {"optimizer": "RMSprop", "learning_rate": 0.001},
-}
-_OF_ADAM_OR_MOMENTUM = ("MomentumSGD, momentum 0.9", "MomentumSGD, momentum 0.99", "Adam")
+_MOMENTA_AND_ADAM = {**_MOMENTA, "Adam": ADAM}
+_OPTIMIZERS = {**_MOMENTA_AND_ADAM, "RMSprop, rate 0.001": {"optimizer": "RMSprop", "learning_rate": 0.001}}
 
 QUESTIONS = (
     Question(
@@ -115,14 +110,14 @@ QUESTIONS = (
         ),
         _crossed(
             {"Conv_NN": {}, "x3": {"blocks": THREE_BLOCKS}},
-            {name: _OPTIMIZERS[name] for name in _OF_ADAM_OR_MOMENTUM},
+            _MOMENTA_AND_ADAM,
         ),
     ),
     Question(
         "filter-optimizer",
         "Figure 8's 3x3 filters: under which optimizer?",
         _both((8, "training error", "3x3"), (8, "test accuracy", "3x3")),
-        {name: {"dropout": 0.0, **_OPTIMIZERS[name]} for name in _OF_ADAM_OR_MOMENTUM},
+        {name: {"dropout": 0.0, **settings} for name, settings in _MOMENTA_AND_ADAM.items()},
     ),
     Question(
         "larger-filters",
