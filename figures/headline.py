@@ -94,11 +94,11 @@ def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
             row["candidate"],
             row["epochs_trained"],
             f"{float(row['gap_over_all_trained']):.1f}",
-            f"`infer --question {row['question']}`",
+            row["question"],
         )
         for row in rows
     ]
-    header = ("the report's curve", "quantity", "our longest run", "epochs", "mean gap, points", "again")
+    header = ("the report's curve", "quantity", "our longest run", "epochs", "mean gap, points", "QUESTION")
     median = statistics.median(float(row["gap_over_all_trained"]) for row in rows)
     missing = (
         f" {summary['runs_missing']} runs of the full profile have not been made: "
@@ -111,7 +111,8 @@ def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
         "",
         *markdown_rows(header, cells, (3, 4)),
         "",
-        f"*{_scale(summary)}. All candidates and their commands: [docs/settings.md](docs/settings.md)."
+        f"*{_scale(summary)}. Again: `{summary['infer_command']}`. "
+        "All candidates: [docs/settings.md](docs/settings.md)."
         f"{missing if summary['runs_missing'] else ''}*",
         "",
         "![Candidates beside the report's curves](docs/results/full/settings.png)",

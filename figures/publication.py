@@ -163,4 +163,5 @@ def _summary(
         "engines": list(found.engines),
         "machines": list(found.machines),
         "command": page.command("publish", options),
+        "infer_command": infer_command("QUESTION", options),
     }
