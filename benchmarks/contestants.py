@@ -70,7 +70,7 @@ def _chainer_step(case: Case, engine_name: str) -> Callable[[], None]:
 def _torch_network(case: Case):
     from torch import nn
 
-    from reproduce.network import HIDDEN_UNITS, REPORT_BLOCKS, scaled
+    from reproduce.pattern import HIDDEN_UNITS, REPORT_BLOCKS, scaled
 
     layers, channels_in, size = [], 3, 32
     for convolutions, channels in REPORT_BLOCKS:

@@ -10,7 +10,7 @@ from benchmarks.contestants import Case
 
 def convolutions(case: Case) -> list[tuple[int, int, int]]:
     """(channels in, channels out, side of the image) of every convolution."""
-    from reproduce.network import REPORT_BLOCKS, scaled
+    from reproduce.pattern import REPORT_BLOCKS, scaled
 
     shapes, channels_in, size = [], 3, 32
     for count, channels in REPORT_BLOCKS:
@@ -27,7 +27,7 @@ def direct_gigaflops(case: Case) -> float:
     A training step does each layer's product three times: forward, and for the gradients by weights and by inputs;
     the first layer needs no gradient by its input.
     """
-    from reproduce.network import HIDDEN_UNITS, scaled
+    from reproduce.pattern import HIDDEN_UNITS, scaled
 
     units = scaled(HIDDEN_UNITS, case.width)
     shapes = convolutions(case)

@@ -152,4 +152,7 @@ def report(*speeds: str) -> None:
 
 if __name__ == "__main__":
     chosen = {"figure-6": figure_6, "plan": plan, "overhead": overhead, "report": report}
+    if not sys.argv[1:] or sys.argv[1] not in chosen:
+        print(__doc__.strip(), file=sys.stderr)
+        sys.exit(2)
     chosen[sys.argv[1]](*sys.argv[2:])

@@ -13,7 +13,7 @@ from figures.plan import PlanOptions, plan_command
 from figures.publication import PUBLISHED, PublishOptions, publish
 from figures.sections import FIGURES
 from reproduce import schedule, timing
-from reproduce.comparison import order_sentences, write_comparison
+from reproduce.comparison import Row, order_sentences, write_comparison
 from reproduce.data import Dataset
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.options import add_options, parser_for, run, suggestion
@@ -120,37 +120,35 @@ def compare_command(options: Options) -> None:
     dataset = options.load_data()
     scale, store = options.scale(), Path(options.results)
     is_full_scale = walk.is_report_scale(options, dataset)
-    rows, jobs, missing = [], [], []
+    rows: dict[int, list[Row]] = {}
+    jobs, missing = [], []
     for number, figure in FIGURES.items():
-        of_figure = walk.jobs_of(figure, scale, dataset)
-        if walk.missing_runs(of_figure, store):
+        needed = walk.jobs_of(figure, scale, dataset)
+        if walk.missing_runs(needed, store):
             missing.append(number)
             continue
-        jobs += of_figure
-        rows += [(number, row) for row in walk.compare(figure, scale, dataset, store)]
+        jobs += needed
+        rows[number] = walk.compare(figure, walk.curves_of(figure, scale, dataset, store))
     if not jobs:
         raise Failure(
             "no figure has been trained with these settings; 'make all-figures' with the same settings does it"
         )
     origins = walk.origins(jobs, dataset, store)
-    for number in dict.fromkeys(number for number, _ in rows):
-        walk.print_comparison(FIGURES[number], options, dataset)
+    for number, of_figure in rows.items():
+        walk.print_comparison(FIGURES[number], of_figure, options, dataset)
     for number in missing:
         print(f"\nFigure {number} has not been trained with these settings: make figure-{number}")
     print()
-    of_all = [sentence for number in dict.fromkeys(n for n, _ in rows) for sentence in _orders(rows, number)]
+    of_all = [sentence for of_figure in rows.values() for sentence in order_sentences(of_figure)]
     same = sum("same order" in sentence for sentence in of_all)
     print(f"The series come in the report's order in {same} of {len(of_all)} panels.")
     for sentence in [*origins.warnings(), walk.scale_sentence(options, dataset)]:
         if sentence:
             print(sentence)
     path = folder / "comparison.csv"
-    write_comparison(path, rows, options.profile, dataset.name, dataset.is_synthetic, is_full_scale)
+    numbered = [(number, row) for number, of_figure in rows.items() for row in of_figure]
+    write_comparison(path, numbered, options.profile, dataset.name, dataset.is_synthetic, is_full_scale)
     print(f"\ncomparison: {path}", flush=True)
-
-
-def _orders(rows, number: int) -> list[str]:
-    return order_sentences([row for figure, row in rows if figure == number])
 
 
 def report_command(options: Options) -> None:

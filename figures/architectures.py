@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reproduce.network import CLASSES, HIDDEN_UNITS, IMAGE_CHANNELS, IMAGE_SIZE, REPORT_BLOCKS
+from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_CHANNELS, IMAGE_SIZE, REPORT_BLOCKS
 
 
 @dataclass(frozen=True)

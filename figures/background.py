@@ -12,8 +12,8 @@ from figures.background_tables import PRINTED_MILLIONS, grid, is_added, table_2,
 from reproduce import curves
 from reproduce.errors import BadInput
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.network import IMAGE_SIZE
 from reproduce.options import add_options, parser_for, run
+from reproduce.pattern import IMAGE_SIZE
 from reproduce.plotting import COLOURS, STYLE, save_picture
 from reproduce.profiles import Options
 from reproduce.tables import as_markdown, write_table

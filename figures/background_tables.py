@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from figures.architectures import COLUMN, COLUMNS, CONV_NN, Architecture, Layer, layers_of, parameters, weight_layers
-from reproduce.network import IMAGE_SIZE
+from reproduce.pattern import IMAGE_SIZE
 from reproduce.tables import MARK, Table
 
 # Table 2 as printed, in millions; A and A-LRN share an entry.

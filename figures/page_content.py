@@ -91,9 +91,10 @@ def gather(options: Options, dataset: Dataset) -> Content:
         needed = walk.jobs_of(figure, scale, dataset)
         jobs += needed
         if not walk.missing_runs(needed, store):
-            walk.draw_figure(figure, options, dataset)
+            ours = walk.curves_of(figure, scale, dataset, store)
+            walk.draw_figure(figure, ours, options, dataset)
             pictures[number] = folder / f"{figure.name}.png"
-            rows[number] = walk.compare(figure, scale, dataset, store)
+            rows[number] = walk.compare(figure, ours)
     decisions, _ = decide_all(options, dataset, timing.read_times(folder / "times.json", dataset.fingerprint))
     present = {job.experiment.key: job for job in jobs if results.history_of(store, job.experiment)}
     histories = [results.history_of(store, job.experiment) for job in present.values()]

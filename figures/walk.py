@@ -1,6 +1,6 @@
 """The straight walk that every section's script takes: experiments, training, results store, figure, comparison."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -153,9 +153,9 @@ def run_time_sentence(figure: Figure, options: Options, dataset: Dataset, path: 
     return f"{what}: {', '.join(texts)}."
 
 
-def compare(figure: Figure, scale: Profile, dataset: Dataset, store: Path) -> list[Row]:
-    """Each series of a figure beside the report's, from the results store."""
-    return last_values(report_curves(figure.number), curves_of(figure, scale, dataset, store))
+def compare(figure: Figure, ours: Sequence[Curve]) -> list[Row]:
+    """Each series of a figure beside the report's."""
+    return last_values(report_curves(figure.number), ours)
 
 
 def times_of(path: Path) -> Path:
@@ -163,11 +163,10 @@ def times_of(path: Path) -> Path:
     return path.with_name(f"{path.name}-times.json")
 
 
-def draw_figure(figure: Figure, options: Options, dataset: Dataset) -> list[Path]:
-    """Draw a figure whose runs are there and write its CSV; the files written."""
+def draw_figure(figure: Figure, ours: Sequence[Curve], options: Options, dataset: Dataset) -> list[Path]:
+    """Draw a figure and write its CSV; the files written."""
     scale, store = options.scale(), Path(options.results)
     jobs = jobs_of(figure, scale, dataset)
-    report, ours = report_curves(figure.number), curves_of(figure, scale, dataset, store)
     folder = store / options.profile
     folder.mkdir(parents=True, exist_ok=True)
     lengths = sorted({job.epochs for job in jobs})
@@ -175,13 +174,13 @@ def draw_figure(figure: Figure, options: Options, dataset: Dataset) -> list[Path
     path = folder / figure.name
     caption = f"{caption} {run_time_sentence(figure, options, dataset, times_of(path))}".rstrip()
     write_curves(path.with_suffix(".csv"), ours, dataset.is_synthetic)
-    files = draw(path, f"Figure {figure.number}. {figure.title}", report, ours, caption, dataset.is_synthetic)
+    title, report = f"Figure {figure.number}. {figure.title}", report_curves(figure.number)
+    files = draw(path, title, report, ours, caption, dataset.is_synthetic)
     return [*files, path.with_suffix(".csv")]
 
 
-def print_comparison(figure: Figure, options: Options, dataset: Dataset) -> None:
+def print_comparison(figure: Figure, rows: Sequence[Row], options: Options, dataset: Dataset) -> None:
     """Print how a figure's series compare with the report's."""
-    rows = compare(figure, options.scale(), dataset, Path(options.results))
     quantities = dict.fromkeys(row.quantity for row in rows)
     print(f"\nFigure {figure.number}. {figure.title} ({' and '.join(quantities)})")
     print(table(rows, dataset.name, is_report_scale(options, dataset)))
@@ -210,8 +209,9 @@ def finish(figure: Figure, options: Options, dataset: Dataset) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if figure.timed:
         time_pairs(figure, options, dataset, times_of(path))
-    files = draw_figure(figure, options, dataset)
-    print_comparison(figure, options, dataset)
+    ours = curves_of(figure, options.scale(), dataset, Path(options.results))
+    files = draw_figure(figure, ours, options, dataset)
+    print_comparison(figure, compare(figure, ours), options, dataset)
     if sentence := run_time_sentence(figure, options, dataset, times_of(path)):
         print(sentence)
     if sentence := scale_sentence(options, dataset):

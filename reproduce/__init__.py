@@ -1,3 +1,3 @@
-from reproduce.compat import import_chainer
+from reproduce.compat import prepare_for_chainer
 
-import_chainer()
+prepare_for_chainer()

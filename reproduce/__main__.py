@@ -13,7 +13,6 @@ from reproduce.history import has_diverged
 from reproduce.inference import infer, read_answers
 from reproduce.options import add_options, checked, one_of, parser_for, run, suggestion
 from reproduce.profiles import PROFILES, Options
-from reproduce.training import train
 
 DEFAULT_EPOCHS = 20
 
@@ -34,6 +33,8 @@ def train_command(arguments: list[str]) -> None:
     of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler")
     add_options(parser, Options, leave_out=of_a_sweep)
     add_options(parser, Experiment)
+    from reproduce.training import train
+
     given = vars(parser.parse_args(arguments))
     folder, profile = given.pop("out"), given.pop("profile")
     settings = {name: given.pop(name) for name in tuple(given) if name in Experiment.__dataclass_fields__}

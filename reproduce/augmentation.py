@@ -1,7 +1,6 @@
 """Section 6: the training set four times as large, as section 8's code makes it, and the rotations of the text."""
 
 import numpy as np
-from scipy import ndimage
 
 from reproduce.errors import BadInput
 
@@ -37,6 +36,8 @@ def filter_median(x: np.ndarray) -> np.ndarray:
     to its left, above it and diagonally between, in its own channel and the one before (red, green, blue); at an edge
     SciPy repeats the image's own values. The fifth smallest of the eight is taken. So colours are mixed, and stay so.
     """
+    from scipy import ndimage
+
     return ndimage.median_filter(x, size=(1, 2, 2, 2))
 
 
@@ -46,6 +47,8 @@ def rotate(x: np.ndarray, angle: float) -> np.ndarray:
     The report names no interpolation. These are the defaults of the one image library that it imports, SciPy's cubic
     splines and black corners, with the size kept; where the splines overshoot, values are cut to [0, 1].
     """
+    from scipy import ndimage
+
     turned = ndimage.rotate(x, angle, axes=(2, 3), reshape=False, order=3, mode="constant", cval=0.0)
     return np.clip(turned, 0, 1, out=turned)
 

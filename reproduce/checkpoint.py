@@ -9,15 +9,16 @@ import io
 import json
 import zipfile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from chainer import Chain, GradientMethod
-from chainer.serializers import DictionarySerializer, NpzDeserializer
 
 from reproduce.errors import first_line
 from reproduce.files import write_atomically
 from reproduce.history import EpochRecord, History
+
+if TYPE_CHECKING:
+    from chainer import Chain, GradientMethod
 
 FORMAT = 1
 LATEST, PREVIOUS, RECORD = "checkpoint.npz", "checkpoint.previous.npz", "record.npz"
@@ -65,11 +66,13 @@ def save(
     folder: Path,
     settings: dict[str, Any],
     provenance: dict[str, Any],
-    model: Chain,
-    optimizer: GradientMethod,
+    model: "Chain",
+    optimizer: "GradientMethod",
     progress: Progress,
 ) -> None:
     """Write network, optimizer, the state of NumPy's global generator and the progress; keep the checkpoint before."""
+    from chainer.serializers import DictionarySerializer
+
     serializer = DictionarySerializer()
     serializer["model"].save(model)
     serializer["optimizer"].save(optimizer)
@@ -128,7 +131,7 @@ def read_brief(path: Path) -> Brief:
         raise Damaged(NOT_OURS) from None
 
 
-def load(path: Path, model: Chain, optimizer: GradientMethod) -> Progress:
+def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
     """Bring back what `save` wrote, into `model`, `optimizer` and NumPy's global generator.
 
     Nothing is touched before the whole file has been checked.
@@ -136,6 +139,8 @@ def load(path: Path, model: Chain, optimizer: GradientMethod) -> Progress:
     Raises:
         Damaged: the file is not a whole checkpoint of this network and optimizer.
     """
+    from chainer.serializers import NpzDeserializer
+
     history = read_brief(path).history
     content = _read_arrays(path)
     checksum = content.pop("checksum/all", None)
@@ -166,15 +171,17 @@ def _read_arrays(path: Path, names: list[str] | None = None) -> dict[str, np.nda
             is_crowded = len(members) > MOST_MEMBERS or sum(m.file_size for m in members) > path.stat().st_size
             if is_crowded or any(member.compress_type != zipfile.ZIP_STORED for member in members):
                 raise Damaged(NOT_OURS)
-        with np.load(path, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in names or content.files}
+            wanted = [f"{name}.npy" for name in names] if names else [member.filename for member in members]
+            return {name.removesuffix(".npy"): _read_array(archive, name) for name in wanted}
     except Damaged:
         raise
     except Exception as error:  # zipfile, zlib and NumPy each have their own for a damaged file
         raise Damaged(_reason(error)) from None
-    if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-        raise Damaged("damaged: expected arrays alone")
-    return arrays
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
 
 
 def _reason(error: Exception) -> str:

@@ -2,8 +2,11 @@
 
 Chainer's last release (2022) was written for NumPy 1 and setuptools' `pkg_resources`. While Chainer is being
 imported, this module stands in for what this machine lacks or Chainer has no use for, and takes the stand-ins away
-again afterwards, so that no other package ever meets them. `import reproduce` does it; after that `import chainer`
-works anywhere.
+again afterwards, so that no other package ever meets them. `import reproduce` prepares for that; after it
+`import chainer` works anywhere.
+
+Chainer takes a third of a second to import, as much as all else that a command needs before it draws. So `import
+reproduce` does not import it, and neither does any module that something else than training and timing has use for.
 """
 
 import importlib.metadata
@@ -12,6 +15,8 @@ import types
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 
 import numpy as np
 
@@ -55,22 +60,37 @@ def _stand_ins() -> Iterator[None]:
             delattr(np, name)
 
 
-def import_chainer() -> types.ModuleType:
-    """Import Chainer, with stand-ins for what this machine lacks in place for the length of the import.
+class _ChainerFinder(MetaPathFinder):
+    """Finds Chainer where Python does, and has it begin with the stand-ins in place."""
+
+    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        spec = PathFinder.find_spec(fullname) if fullname == "chainer" else None
+        if spec and spec.loader:
+            begin = spec.loader.exec_module
+
+            def exec_module(module: types.ModuleType) -> None:
+                with _stand_ins(), warnings.catch_warnings():
+                    # Chainer says at import that CuPy is newer than it knows.
+                    warnings.simplefilter("ignore")
+                    begin(module)
+
+            spec.loader.exec_module = exec_module
+        return spec
+
+
+def prepare_for_chainer() -> None:
+    """See that Chainer is there, and have stand-ins for what this machine lacks in place whenever it is imported.
 
     Raises:
         ChainerError: Chainer is not installed, or it is another release than 7.8.1.
     """
     if "chainer" in sys.modules:
-        return sys.modules["chainer"]
+        return
     try:
         version = importlib.metadata.version("chainer")
     except importlib.metadata.PackageNotFoundError:
         raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see 'Installing' in README.md") from None
     if version != KNOWN_CHAINER:
         raise ChainerError(f"this package knows Chainer {KNOWN_CHAINER}, and found Chainer {version}")
-    with _stand_ins(), warnings.catch_warnings():
-        # Chainer says at import that CuPy is newer than it knows.
-        warnings.simplefilter("ignore")
-        import chainer
-    return chainer
+    if not any(isinstance(finder, _ChainerFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _ChainerFinder())

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from reproduce.augmentation import COPIES
 from reproduce.experiment import Experiment
-from reproduce.network import CLASSES, HIDDEN_UNITS, IMAGE_CHANNELS, IMAGE_SIZE, scaled
+from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_CHANNELS, IMAGE_SIZE, scaled
 
 FLOAT, INDEX = 4, 8
 IMAGE_BYTES = IMAGE_CHANNELS * IMAGE_SIZE**2 * FLOAT

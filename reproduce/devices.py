@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from chainer import cuda
 
 from reproduce.errors import BadInput
 from reproduce.hdf5 import to_unit_range
@@ -17,6 +16,8 @@ def check_device(device: int) -> None:
     """
     if device < 0:
         return
+    from chainer import cuda
+
     reason, present = _why_there_is_no_cupy(), 0
     if cuda.available:
         try:
@@ -30,6 +31,8 @@ def check_device(device: int) -> None:
 
 
 def _why_there_is_no_cupy() -> str:
+    from chainer import cuda
+
     # Chainer keeps what importing CuPy ended with; CuPy puts its own in a box of equals signs.
     error = getattr(cuda, "_resolution_error", None)
     if error is None or isinstance(error, ModuleNotFoundError):
@@ -57,6 +60,8 @@ def uploaded(*arrays: np.ndarray, GPU_on: bool) -> tuple[Any, ...]:
     """Images and labels where they are computed on: on the current GPU packed, or on the CPU as they are."""
     if not GPU_on:
         return arrays
+    from chainer import cuda
+
     return tuple(cuda.to_gpu(packed(array) if array.ndim == 4 else array) for array in arrays)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from reproduce.augmentation import AUGMENTATIONS
 from reproduce.errors import BadInput
-from reproduce.network import POOLING, REPORT_BLOCKS, check_pattern
 from reproduce.options import number, one_of, option, whole_number, yes_or_no
+from reproduce.pattern import POOLING, REPORT_BLOCKS, check_pattern
 
 # Chainer's own defaults, then as now; the report states Adam's alone (section 8).
 DEFAULT_LEARNING_RATES = {"Adam": 0.001, "MomentumSGD": 0.01, "RMSprop": 0.01}

@@ -1,31 +1,16 @@
-"""What a set of runs would cost, without training them: counted from their settings, timed on a few batches."""
+"""What a set of runs would cost, without training them: counted from their settings, at a speed that was measured."""
 
 import heapq
-import math
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-from chainer import cuda
-
-from reproduce import checkpoint, cost, engine, results
-from reproduce.augmentation import COPIES, augment
-from reproduce.checkpoint import NOTHING_DONE, Progress
+from reproduce import cost
+from reproduce.augmentation import COPIES
 from reproduce.data import Dataset
-from reproduce.devices import uploaded
 from reproduce.experiment import Experiment
 from reproduce.jobs import Job
-from reproduce.training import Calculate_Test_Accuracy, build_model, build_optimizer, train_epoch
 
-# A network's timing takes about so long after its first step, and at least so many batches.
-SECONDS_A_NETWORK, FEWEST_BATCHES = 1.5, 3
-# Where even one batch of the experiment's size would take longer than that several times over, fewer images are timed.
-LARGEST_SHARE, SMALLEST_BATCH = 4, 25
 # How the same network is told from another one: these settings change its numbers, but not what it computes.
 WITHOUT_EFFECT_ON_TIME = (
     *("data_fingerprint", "seed", "initial_scale", "augmentation"),
@@ -92,75 +77,6 @@ def networks_of(jobs: Iterable[Job]) -> dict[str, Experiment]:
         if key not in found or COPIES[job.experiment.augmentation] > COPIES[found[key].augmentation]:
             found[key] = job.experiment
     return found
-
-
-def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: str, store: Path) -> Speed:
-    """Time a few batches of a network, a test, and a checkpoint into the results store's file system.
-
-    Args:
-        store: an existing folder.
-
-    Raises:
-        BadInput, ValueError: no such device or engine.
-    """
-    GPU_on = device >= 0
-    with engine.using(engine.resolve(engine_name, device)):
-        np.random.seed(experiment.seed)
-        model, optimizer = build_model(experiment), build_optimizer(experiment)
-        if GPU_on:
-            cuda.get_device_from_id(device).use()
-            model.to_gpu()
-        optimizer.setup(model)
-        x_train, y_train, x_test, y_test = uploaded(
-            *(dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test), GPU_on=GPU_on
-        )
-        full = min(experiment.batch_size, len(dataset.y_train))
-
-        def steps(count: int, batch: int) -> float:
-            order = np.arange(count * batch) % len(dataset.y_train)
-            return _seconds(lambda: train_epoch(model, optimizer, x_train, y_train, order, GPU_on, batch))
-
-        batch = min(SMALLEST_BATCH, full)
-        # The first step allocates memory and compiles.
-        steps(1, batch)
-        small = steps(1, batch)
-        if small * full / batch < LARGEST_SHARE * SECONDS_A_NETWORK:
-            batch = full
-            steps(1, batch)
-        count = max(FEWEST_BATCHES, math.ceil(SECONDS_A_NETWORK / max(steps(1, batch), 1e-3)))
-        training = steps(count, batch) / (count * batch)
-        test = min(len(dataset.y_test), max(batch, int(SECONDS_A_NETWORK / training)))
-        x_test, y_test = x_test[:test], y_test[:test]
-        testing = _seconds(lambda: Calculate_Test_Accuracy(x_test, y_test, model, GPU_on, batch)) / test
-        saving = _saving(experiment, dataset, model, optimizer, store)
-        augmenting = 0.0
-        if experiment.augmentation != "none":
-            few = min(200, len(dataset.y_train))
-            x, y = dataset.x_train[:few], dataset.y_train[:few]
-            augmenting = _seconds(lambda: augment(x, y, experiment.augmentation)) / few
-    return Speed(training, testing, saving, augmenting, count)
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
-
-
-def _saving(experiment: Experiment, dataset: Dataset, model: Any, optimizer: Any, store: Path) -> float:
-    """Seconds for a checkpoint and the files beside it."""
-    folder = Path(tempfile.mkdtemp(prefix=".plan-", dir=store))
-    order = np.arange(cost.training_images(experiment, len(dataset.y_train)))
-    progress = Progress(order, [], NOTHING_DONE)
-
-    def save() -> None:
-        checkpoint.save(folder, experiment.settings(), {}, model, optimizer, progress)
-        results.write_side_files(folder, experiment, [], {"versions": "x" * cost.SIDE_FILES_BYTES})
-
-    try:
-        return _seconds(save)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def seconds_of(job: Job, done: int, dataset: Dataset, speed: Speed) -> float:

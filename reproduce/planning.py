@@ -11,7 +11,7 @@ from reproduce.engine import resolve
 from reproduce.errors import Failure
 from reproduce.experiment import Experiment
 from reproduce.jobs import Job, operations_of
-from reproduce.plan import Plan, Speed, measure, network_key, networks_of, seconds_of
+from reproduce.plan import Plan, Speed, network_key, networks_of, seconds_of
 from reproduce.profiles import Options
 from reproduce.progress import duration
 from reproduce.task import source_of
@@ -37,6 +37,8 @@ def make_plan(jobs: Iterable[Job], dataset: Dataset, options: Options) -> Plan:
     elif schedule.is_on_cluster(options):
         speeds, places, start = _measure_there(networks, dataset, options)
     else:
+        from reproduce.speed import measure
+
         speeds = {
             key: measure(experiment, dataset, options.device, options.engine, store)
             for key, experiment in networks.items()

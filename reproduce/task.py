@@ -14,7 +14,6 @@ from reproduce.errors import BadInput, Failure
 from reproduce.history import has_diverged
 from reproduce.interruption import ask_to_stop
 from reproduce.jobs import Job
-from reproduce.training import train
 
 DONE, DIVERGED, FAILED, STOPPED = "done", "diverged", "failed", "stopped"
 SECONDS_BETWEEN_REPORTS = 0.5
@@ -96,6 +95,8 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
         Interrupted: a signal, or `is_stopping`, asked to stop; what was done is saved.
         OSError: the results store is full, read-only or gone.
     """
+    from reproduce.training import train
+
     key, place = task.job.key, [0, 0]
     reported, since = time.monotonic(), 0
 

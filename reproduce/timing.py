@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from chainer import cuda
 
 from reproduce import engine
 from reproduce.augmentation import COPIES
@@ -23,7 +22,6 @@ from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
 from reproduce.files import write_json
 from reproduce.provenance import provenance
-from reproduce.training import build_model, build_optimizer
 
 ROUNDS = 5
 # A measurement takes the median of several steps, and of more where steps take milliseconds.
@@ -78,6 +76,10 @@ def _seconds(step: Callable[[], None]) -> float:
 
 def _step(experiment: Experiment, dataset: Dataset, device: int) -> Callable[[], None]:
     """A function that trains the experiment's network on one batch, once for each copy that augmentation makes."""
+    from chainer import cuda
+
+    from reproduce.training import build_model, build_optimizer
+
     np.random.seed(experiment.seed)
     model = build_model(experiment)
     size = min(LARGEST_BATCH, experiment.batch_size, len(dataset.y_train))

@@ -1,6 +1,7 @@
 """What a worker of a Dask cluster does: one run at a time, from its own copy of the images, into the shared store."""
 
 import gc
+import importlib
 import signal
 import threading
 from functools import partial
@@ -13,7 +14,7 @@ from distributed import Status, Worker, WorkerPlugin, get_worker
 from reproduce.data import Dataset, load
 from reproduce.experiment import Experiment
 from reproduce.interruption import Interrupted
-from reproduce.plan import Speed, measure
+from reproduce.plan import Speed
 from reproduce.task import FAILED, STOPPED, Outcome, Source, Task, failure, perform
 
 # NumPy's global generator, which a run's numbers come from, is the process's: one run at a time.
@@ -68,6 +69,8 @@ def _load(source: Source) -> Dataset:
 
 def measure_there(experiment: Experiment, source: Source, device: int, engine_name: str, store: Path) -> Speed:
     """Time a network in a worker, as a run of it would go there."""
+    from reproduce.speed import measure
+
     with _one_at_a_time:
         return measure(experiment, _load(source), device, engine_name, store)
 
@@ -103,7 +106,8 @@ class Manners(WorkerPlugin):
 
     def setup(self, worker: Any) -> None:
         _is_closing.clear()
-        # What has been imported is no garbage, and need not be looked through when the process ends.
+        # What the runs need is imported now: it is no garbage, and need not be looked through when the process ends.
+        importlib.import_module("reproduce.training")
         gc.freeze()
         if threading.current_thread() is not threading.main_thread():
             return

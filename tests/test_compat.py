@@ -51,6 +51,19 @@ def test_what_chainer_has_no_use_for_is_not_imported_where_it_is(tmp_path):
     assert done.stdout == "fine\n", done.stderr
 
 
+def test_commands_that_train_nothing_do_not_wait_for_chainer(tmp_path):
+    code = """
+    import sys
+    import figures.__main__, figures.pooling_and_optimizers, reproduce.__main__, reproduce.sweep
+    assert "chainer" not in sys.modules
+    import chainer.functions
+    assert chainer.functions.relu and "chainer._environment_check" not in sys.modules
+    print("fine")
+    """
+    done = python(code, tmp_path)
+    assert done.stdout == "fine\n", done.stderr
+
+
 def test_another_chainer_is_refused_by_its_version(tmp_path):
     folder = tmp_path / "chainer-9.9.9.dist-info"
     folder.mkdir()

@@ -8,7 +8,7 @@ import chainer.functions as F
 import chainer.links as L
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reproduce import engine
@@ -40,12 +40,12 @@ def laid_out(array, layout):
 layouts = st.sampled_from(["plain", "nhwc", "strided", "fortran"])
 
 
-def error(found, expected):
+def error(found, expected, smallest_scale=1e-30):
     assert found.shape == expected.shape and found.dtype == expected.dtype
     finite = np.isfinite(expected)
     np.testing.assert_array_equal(found[~finite], expected[~finite])
     found, expected = found[finite], expected[finite]
-    return abs(found - expected).max(initial=0) / max(abs(expected).max(initial=0), 1e-30)
+    return abs(found - expected).max(initial=0) / max(abs(expected).max(initial=0), smallest_scale)
 
 
 def results(name, function, arrays, gy=None, seed=0):
@@ -59,13 +59,13 @@ def results(name, function, arrays, gy=None, seed=0):
     return y.array, [variable.grad for variable in variables], y.creator_node
 
 
-def check(function, arrays, gy=None, exact=False):
+def check(function, arrays, gy=None, exact=False, smallest_scale=1e-30):
     """Both engines on the same arrays, which neither may change."""
     before = [array.copy() for array in arrays]
     y, gradients, node = results("fast", function, arrays, gy)
     assert node.engine_state is not None
     expected, expected_gradients, _ = results("chainer", function, arrays, gy)
-    assert error(y, expected) <= (0 if exact else FORWARD)
+    assert error(y, expected, smallest_scale) <= (0 if exact else FORWARD)
     for found, wanted in zip(gradients, expected_gradients, strict=True):
         assert error(found, wanted) <= (0 if exact else GRADIENT)
     for array, copy in zip(arrays, before, strict=True):
@@ -89,10 +89,12 @@ def test_convolution(n, c, k, height, width, kh, kw, data):
 
 
 @few
+@example(size=7, n=1, c=33, k=2, height=1, width=1)
 @given(st.sampled_from([3, 5, 7]), batches, st.integers(8, 40), channels, sides, sides)
 def test_winograd_convolution(size, n, c, k, height, width):
     arrays = [normal(0, n, c, height, width), normal(1, k, c, size, size) / np.float32(np.sqrt(c) * size), normal(2, k)]
-    check(lambda *v: F.convolution_2d(*v, pad=size // 2), arrays)
+    # Two pixels in all may both be the small difference of a bias and a sum: they have no more digits than these.
+    check(lambda *v: F.convolution_2d(*v, pad=size // 2), arrays, smallest_scale=abs(arrays[2]).max())
 
 
 @pytest.mark.parametrize("shape", [(64, 64, 32), (64, 128, 16), (256, 256, 8)])

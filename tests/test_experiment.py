@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from reproduce.errors import BadInput
 from reproduce.experiment import OPTIMIZERS, Experiment, parse_blocks
-from reproduce.network import REPORT_BLOCKS
+from reproduce.pattern import REPORT_BLOCKS
 
 
 def test_the_default_is_the_experiment_of_section_8():

@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from reproduce import cluster, results, schedule, sweep, task
+from reproduce import cluster, results, schedule, sweep, task, training
 from reproduce.data import synthetic
 from reproduce.errors import BadInput, Failure
 from reproduce.history import has_diverged
@@ -91,12 +91,12 @@ def test_a_run_that_raises_or_diverges_does_not_keep_the_others_back(images, tmp
         diverging_job(images, 2),
     )
 
-    def train(experiment, *others, train=task.train, **more):
+    def train(experiment, *others, train=training.train, **more):
         if experiment.seed == 1:
             raise OSError(5, "Input/output error\nand more", "some/file")
         return train(experiment, *others, **more)
 
-    monkeypatch.setattr(task, "train", train)
+    monkeypatch.setattr(training, "train", train)
     options = Options(data="synthetic", engine="chainer", results=str(tmp_path))
     with pytest.raises(Failure, match=r"^1 of 3 runs failed, the others are kept: seed 1: OSError: .*error$"):
         schedule.train_missing([failing, good, diverging], images, options)

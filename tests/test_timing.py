@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from figures.claims.decisions import timings_needed
-from reproduce import timing
+from reproduce import timing, training
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from tests import made_up
@@ -49,7 +49,7 @@ def test_networks_are_timed_in_an_order_that_turns_round(monkeypatch):
 def test_a_step_trains_the_network_once_for_each_copy_of_its_images(monkeypatch):
     experiment = Experiment(width=0.0625, batch_size=10, augmentation="report", optimizer="MomentumSGD")
     updates = []
-    build = timing.build_optimizer
+    build = training.build_optimizer
 
     def counted(experiment):
         optimizer = build(experiment)
@@ -57,7 +57,7 @@ def test_a_step_trains_the_network_once_for_each_copy_of_its_images(monkeypatch)
         optimizer.update = lambda: (updates.append(1), update())
         return optimizer
 
-    monkeypatch.setattr(timing, "build_optimizer", counted)
+    monkeypatch.setattr(training, "build_optimizer", counted)
     timing._step(experiment, DATASET, -1)()
     assert len(updates) == 4
 
