@@ -27,7 +27,7 @@ def make_plan(jobs: Iterable[Job], dataset: Dataset, options: Options) -> Plan:
     store = Path(options.results)
     wanted, missing = schedule.missing_of(jobs, dataset, store)
     done = {
-        job.key: len(results.examine(results.run_folder(store, job.experiment), job.experiment).history)
+        job.key: results.examine(results.run_folder(store, job.experiment), job.experiment).goes_on_from(job.epochs)
         for job in missing
     }
     networks = networks_of(missing)

@@ -42,6 +42,12 @@ class Finding(NamedTuple):
     provenance: dict[str, Any] | None
     damaged: dict[str, str]
     """why each damaged file is so, by its name"""
+    trained: int = 0
+    """how many epochs a checkpoint has: a record's are not gone on from"""
+
+    def goes_on_from(self, epochs: int) -> int:
+        """How many of so many epochs need not be trained."""
+        return len(self.history) if is_complete(self.history, epochs) else self.trained
 
 
 def examine(folder: Path, experiment: Experiment) -> Finding:
@@ -51,7 +57,7 @@ def examine(folder: Path, experiment: Experiment) -> Finding:
         BadInput: the folder, which is not the store's own for this experiment, holds another experiment's run.
     """
     damaged: dict[str, str] = {}
-    brief = None
+    brief, trained = None, 0
     for candidate in HOLDERS:
         found = _brief_of(folder / candidate, damaged)
         if found and found.settings != experiment.settings():
@@ -59,10 +65,12 @@ def examine(folder: Path, experiment: Experiment) -> Finding:
             damaged[candidate] = "belongs to another experiment"
         elif found and (brief is None or len(found.history) > len(brief.history)):
             brief = found
+            if candidate != RECORD:
+                trained = len(found.history)
     _check_experiment_file(folder, experiment, damaged, is_known=brief is not None)
     history = _check_history_file(folder, brief, damaged)
     provenance = _check_provenance_file(folder, brief, damaged)
-    return Finding(history, provenance, damaged)
+    return Finding(history, provenance, damaged, trained)
 
 
 def history_of(results: Path, experiment: Experiment) -> History:

@@ -114,7 +114,8 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
     lines = _Lines(lambda text: emit((key, "line", text)))
     folder = results.run_folder(task.store, task.job.experiment)
     try:
-        emit((key, "progress", len(results.examine(folder, task.job.experiment).history), 0, 0.0))
+        begin = results.examine(folder, task.job.experiment).goes_on_from(task.job.epochs)
+        emit((key, "progress", begin, 0, 0.0))
         with contextlib.redirect_stdout(lines), contextlib.redirect_stderr(lines):
             history = train(
                 task.job.experiment, dataset, folder, task.job.epochs, task.device, task.engine, task.label, watch

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reproduce import files, results, schedule
+from reproduce import files, planning, results, schedule
 from reproduce.data import synthetic
 from reproduce.experiment import Experiment
 from reproduce.history import EpochRecord, history_bytes, parse_history
@@ -119,7 +119,9 @@ def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted
     # A shorter one does not take its place, and more epochs are trained from the beginning.
     results.keep_record(here, wanted.experiment, made[:1], origin)
     assert results.history_of(here, wanted.experiment) == made
-    schedule.train_missing([wanted._replace(epochs=3)], images, replace(options, results=str(here)))
+    longer = wanted._replace(epochs=3)
+    assert planning.make_plan([longer], images, replace(options, results=str(here))).done == {wanted.key: 0}
+    schedule.train_missing([longer], images, replace(options, results=str(here)))
     after = results.history_of(here, wanted.experiment)
     assert without_seconds(after)[:2] == without_seconds(made)
     assert len(after) == 3
