@@ -76,6 +76,8 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
     settings = {
         # A second task in a worker's queue would be one too many when the worker dies.
         "distributed.scheduler.worker-saturation": 1.0,
+        # Dask gives a process up that is not there so long after it died, be it that it has just died a second time.
+        "distributed.deploy.lost-worker-timeout": "1 day",
         # Dask's own: one thread, whatever is free, and a malloc that gives memory back after every step.
         "distributed.nanny.pre-spawn-environ": {},
         # Pages on the state of things, for whoever comes by, TLS or not.

@@ -26,6 +26,8 @@ SECONDS_FOR_A_SCHEDULER_TO_COME_BACK = 300
 # A step of the report's network takes up to half a minute on a slow machine.
 SECONDS_TO_SAVE = 60
 SECONDS_BETWEEN_REMINDERS = 30
+# Dask begins a dead process of a local cluster anew, in a second or two; not one that cannot begin.
+SECONDS_FOR_A_PROCESS_TO_COME_BACK = 60
 SECONDS_TO_FETCH = 5
 KILLED = Outcome(FAILED, "every worker that it was given to died")
 
@@ -65,7 +67,7 @@ def run_all(
 
     Raises:
         BadInput: there is no scheduler to begin with, or a worker cannot do the runs.
-        Failure: the scheduler went away and stays so.
+        Failure: the scheduler went away and stays so, or the processes of a local cluster did.
         Interrupted: a signal asked to stop; every run was saved first.
     """
     deadline = None
@@ -105,9 +107,15 @@ class _Sweep:
         self.epochs_when_given: dict[str, int] = {}
         self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.submissions = self.places = 0
+        self.seen_at = self.reminded_at = 0.0
 
     def run(self) -> None:
-        """Give out all tasks and wait for their outcomes."""
+        """Give out all tasks and wait for their outcomes.
+
+        Raises:
+            SchedulerGone: the connection broke.
+            Failure: a local cluster has no process left.
+        """
         sweep = self.example.sweep
         try:
             self._greet()
@@ -169,25 +177,37 @@ class _Sweep:
         future.add_done_callback(lambda ended: self.news.put(("ended", ended)))
 
     def _wait(self) -> None:
-        heard_at = time.monotonic()
+        self.seen_at = self.reminded_at = time.monotonic()
         while self.waiting or self.given:
             self._give_out()
             try:
                 kind, news = self.news.get(timeout=1)
             except queue.Empty:
-                self.board.look()
-                self._count_places()
-                if not self.places and time.monotonic() - heard_at > SECONDS_BETWEEN_REMINDERS:
-                    heard_at = time.monotonic()
-                    self.board.say("the cluster has no worker for these runs; waiting for one")
+                self._look_around()
                 continue
-            heard_at = time.monotonic()
+            self.seen_at = self.reminded_at = time.monotonic()
             if kind == "report":
                 self.board.heard(tuple(news))
             elif kind == "cluster":
                 self._note_a_change(news)
             else:
                 self._note_an_end(news)
+
+    def _look_around(self) -> None:
+        """Nothing was heard for a second: see whether there are workers at all."""
+        self.board.look()
+        self._count_places()
+        now = time.monotonic()
+        if self.places:
+            self.seen_at = self.reminded_at = now
+        elif self.is_local and now - self.seen_at > SECONDS_FOR_A_PROCESS_TO_COME_BACK:
+            raise Failure(
+                "all processes of this command's cluster died, and Dask could not begin them anew; "
+                f"{len(self.waiting) + len(self.given)} runs are missing, and the same command does them"
+            )
+        elif now - self.reminded_at > SECONDS_BETWEEN_REMINDERS:
+            self.reminded_at = now
+            self.board.say("the cluster has no worker for these runs; waiting for one")
 
     def _note_a_change(self, news: Any) -> None:
         """A worker has come or gone."""

@@ -15,6 +15,7 @@ from functools import partial
 import numpy as np
 import psutil
 import pytest
+from dask import config
 
 from reproduce import cluster, results, schedule, sweep, task, training
 from reproduce.data import synthetic
@@ -250,6 +251,31 @@ def test_a_run_that_comes_on_outlives_more_workers_than_dask_allows(images, tmp_
     outcomes = swept(tasks, two_workers, images, work=clusters.an_epoch_and_death)
     assert outcomes == {"seed 0": task.Outcome(DONE)}
     assert len(results.read_provenance(results.run_folder(tmp_path, tasks[0].job.experiment))["earlier"]) == 6
+
+
+def test_a_process_that_is_slow_to_come_back_is_waited_for(images, tmp_path):
+    tasks = tasks_of([job(images, epochs=3)], images, tmp_path)
+    with config.set({"distributed.deploy.lost-worker-timeout": "10ms"}), cluster.local(1) as client:
+        outcomes = swept(tasks, lambda: contextlib.nullcontext(client), images, work=clusters.an_epoch_and_death)
+    assert outcomes == {"seed 0": task.Outcome(DONE)}
+
+
+def test_a_local_cluster_without_processes_ends_the_command(images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "SECONDS_FOR_A_PROCESS_TO_COME_BACK", 3)
+    monkeypatch.setattr(sweep, "SECONDS_BETWEEN_REMINDERS", 1)
+    jobs = [job(images, 0, epochs=2), job(images, 1, epochs=100)]
+    run = results.run_folder(tmp_path, jobs[1].experiment)
+    with cluster.local(1) as client:
+
+        def close() -> None:
+            when(lambda: results.read_history(run))
+            client.cluster.sync(client.cluster.workers[0].close)
+
+        connect = partial(contextlib.nullcontext, client)
+        with meanwhile(close), pytest.raises(Failure, match=r"could not begin them anew; 1 runs are missing"):
+            swept(tasks_of(jobs, images, tmp_path), connect, images)
+    assert len(history_of(tmp_path, jobs[0])) == 2
+    assert "the cluster has no worker for these runs" in capsys.readouterr().out
 
 
 @pytest.mark.slow
