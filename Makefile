@@ -8,6 +8,11 @@ FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure
 # The values go through the environment, so that no shell character in them can be misread.
 SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER
 export $(SETTINGS) TARGET
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+unknown := $(filter-out $(SETTINGS) TARGET PYTHON,$(given))
+ifneq ($(unknown),)
+$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET PYTHON)
+endif
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
 OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
 
@@ -21,10 +26,10 @@ help: ## this list
 	@echo 'BATCH_SIZE=n WIDTH=f DEVICE=-1|0|... ENGINE=auto|chainer|fast RESULTS=DIR JOBS=n SCHEDULER=ADDRESS. The interpreter: PYTHON=python3.11.'
 
 all-figures: .venv/installed ## figures 1 to 10: first all missing runs, each once, then the pictures
-	$(BIN)/python -m figures all $(OPTIONS)
+	@$(BIN)/python -m figures all $(OPTIONS)
 
 $(FIGURES): .venv/installed
-	$(BIN)/python -m figures.$(SECTION) $(@:figure-%=%) $(OPTIONS)
+	@$(BIN)/python -m figures.$(SECTION) $(@:figure-%=%) $(OPTIONS)
 
 figure-1: SECTION := background
 figure-1: ## the background's VGG table, drawn
@@ -46,19 +51,19 @@ figure-10: SECTION := best_model
 figure-10: ## section 7: before and after tuning
 
 plan: .venv/installed ## what TARGET=figure-N|claims|all-figures would train, and how long that takes; nothing is trained
-	$(BIN)/python -m figures plan $(if $(TARGET),--target="$$TARGET") $(OPTIONS)
+	@$(BIN)/python -m figures plan $(if $(TARGET),--target="$$TARGET") $(OPTIONS)
 
 tables: .venv/installed ## tables 1 and 2 and the memory table, as printed and as they should be
-	$(BIN)/python -m figures.background tables $(OPTIONS)
+	@$(BIN)/python -m figures.background tables $(OPTIONS)
 
 claims: .venv/installed ## decide every claim of the report: trains what is missing, measures times, writes claims.csv
-	$(BIN)/python -m figures claims $(OPTIONS)
+	@$(BIN)/python -m figures claims $(OPTIONS)
 
 compare: .venv/installed ## compare the figures made so far with the report's, and write comparison.csv
-	$(BIN)/python -m figures compare $(OPTIONS)
+	@$(BIN)/python -m figures compare $(OPTIONS)
 
 report: .venv/installed ## the report page, results/<profile>/report.html, from what has been made
-	$(BIN)/python -m figures report $(OPTIONS)
+	@$(BIN)/python -m figures report $(OPTIONS)
 
 # Asked for together, under -j too, each of these comes after what it is made from; times are measured undisturbed.
 asked = $(filter $(1),$(MAKECMDGOALS))
@@ -68,10 +73,10 @@ report: | $(call asked,all-figures $(FIGURES) tables claims compare)
 publish: | $(call asked,all-figures $(FIGURES) tables claims compare report)
 
 publish: .venv/installed ## put what has been made into docs/results, and the headline into README.md
-	$(BIN)/python -m figures publish $(OPTIONS)
+	@$(BIN)/python -m figures publish $(OPTIONS)
 
 data: .venv/installed ## download CIFAR-10 (170 MB), check it, and write data/CIFAR10.hdf5
-	$(BIN)/python -m reproduce data
+	@$(BIN)/python -m reproduce data
 
 test: .venv/installed-test ## run the tests
 	$(BIN)/python -m pytest

@@ -53,31 +53,41 @@ def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
     cells = [
         (c["section"], _cell(c["statement"]), c["report_decision"], f"**{c['verdict']}**", _measured(c)) for c in claims
     ]
+    counting = sum(c["repeats"] == "exact" for c in claims)
     return [
-        f"Of the report's {len(claims)} claims our runs find {counted}; on the report's own curves: {on_report}. The "
-        f"series come in the report's order in {summary['panels_in_report_order']} of {summary['panels']} panels.",
+        f"Of the report's {len(claims)} claims our runs find {counted} ({counting} of them by counting alone, "
+        f"without a run); on the report's own curves, {on_report}. The series come in the report's order in "
+        f"{summary['panels_in_report_order']} of {summary['panels']} panels "
+        "([comparison.csv](docs/results/quick/comparison.csv)).",
         "",
-        f"*{_scale(summary)}. So small a network on so few images need not behave as the report's: `contradicted` is "
-        "said of this scale. `inconclusive`: so few seeds cannot tell, after correction for the number of claims. "
-        "Measured: the weakest of the comparisons that a claim needs, and what the claim asks of it; what each number "
-        f"is of: [claims.csv](docs/results/quick/claims.csv). Again: `{again}`.*",
+        "- **its own curves**: whether the report's figures bear the claim out. `cannot be told`: no figure shows it, "
+        "or by less than the curves are known.",
+        "- **our runs**: at a scale for a laptop. So small a network on so few images need not behave as the report's; "
+        "`contradicted` is said of this scale. `inconclusive`: so few seeds cannot tell, after correction for the "
+        "number of claims.",
+        "- **measured**: the weakest of the comparisons that a claim needs, with its 95 % interval over the seeds, and "
+        "in brackets what makes it reproduced; margins that the report does not give are this package's. Times are of "
+        "training steps, on one machine. All comparisons: [claims.csv](docs/results/quick/claims.csv).",
         "",
         *markdown_rows(
-            ("section", "the report claims", "its own curves", "our runs", "measured, 95 % (claimed)"), cells, ()
+            ("section", "the report claims", "its own curves", "our runs", "measured (reproduced if)"), cells, ()
         ),
+        "",
+        f"*{_scale(summary)}. Again: `{again}`.*",
         "",
     ]
 
 
 def _measured(claim: dict[str, str]) -> str:
-    """The comparison that decides a claim, on our runs: `+21.4 points [+12.0, +30.8] (above 0)`."""
+    """The comparison that decides a claim, on our runs: `x2: +21.4 points [+12.0, +30.8] (above 0)`."""
     if not claim["effect"]:
         return ""
     exact = claim["repeats"] == "exact"
     form = ",.0f" if exact else ".2f" if claim["unit"] == "times" else "+.1f"
     effect, low, high = (format(float(claim[name]), form) if claim[name] else "" for name in ("effect", "low", "high"))
     interval = "" if exact or not low else f" [{low}, {high}]"
-    return _cell(f"{effect} {claim['unit']}{interval} ({claim['claimed']})")
+    name = f"{claim['comparison']}: " if claim["comparison"] else ""
+    return _cell(f"{name}{effect} {claim['unit']}{interval} ({claim['claimed']})")
 
 
 def _cell(text: str) -> str:
@@ -85,53 +95,50 @@ def _cell(text: str) -> str:
 
 
 def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
-    if not (summary["is_report_scale"] and (rows := longest_runs(folder))):
+    if not (summary["is_report_scale"] and (folder / "nearness.csv").exists()):
+        return []
+    rows = rows_of(folder / "nearness.csv")
+    near = [row for row in rows if 2 * int(row["epochs_compared"]) >= int(row["epochs_in_report"])]
+    begun = [row for row in rows if row["mean_absolute_gap"] and row not in near]
+    if not near:
         return []
     cells = [
         (
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
             row["quantity"].removesuffix(" (%)"),
-            row["candidate"],
+            f"{row['epochs_compared']} of {row['epochs_in_report']}",
+            f"{float(row['mean_absolute_gap']):.1f}",
+            f"{float(row['report']):.1f}",
+            f"{float(row['ours']):.1f}",
             row["epochs_trained"],
-            f"{float(row['gap_over_all_trained']):.1f}",
-            row["question"],
         )
-        for row in rows
+        for row in near
     ]
-    header = ("the report's curve", "quantity", "our longest run", "epochs", "mean gap, points", "QUESTION")
-    median = statistics.median(float(row["gap_over_all_trained"]) for row in rows)
+    header = ("curve", "quantity, %", "epochs compared", "mean gap, points", "report at the last", "ours", "E")
+    more = f" Of {len(begun)} more curves we have the first epochs, at a median {_median_gap(begun)}." if begun else ""
     missing = (
-        f" {summary['runs_missing']} runs of the full profile have not been made: "
+        f" {summary['runs_missing']} runs of the full profile are missing or unfinished: "
         "[missing.csv](docs/results/full/missing.csv) has the commands and how long they take."
     )
+    picture = "![The panels trained at the report's scale: the report's curves above, ours below]"
     return [
-        f"At the report's own scale the median gap between its curves and ours is **{median:.1f} points**, over the "
-        f"{len(rows)} curves for which a run has been begun. The report does not state all settings; "
-        "of equally long runs the nearest is shown:",
+        f"At the report's own scale our curves lie a median **{_median_gap(near)}** from the report's, over the "
+        f"{len(near)} of its {len(rows)} curves of which we have at least half of the epochs.{more} What the report "
+        "does not state, such as momentum, was chosen on these curves among several candidates: "
+        "[docs/settings.md](docs/settings.md).",
         "",
-        *markdown_rows(header, cells, (3, 4)),
+        *([f"{picture}(docs/results/full/nearness.png)", ""] if (folder / "nearness.png").exists() else []),
+        *markdown_rows(header, cells, (2, 3, 4, 5, 6)),
         "",
-        f"*{_scale(summary)}. Again: `{summary['infer_command']}`. "
-        "All candidates: [docs/settings.md](docs/settings.md)."
-        f"{missing if summary['runs_missing'] else ''}*",
-        "",
-        "![Candidates beside the report's curves](docs/results/full/settings.png)",
+        f"*{_scale(summary)}. Curves of the same network are of one run. All curves: "
+        f"[nearness.csv](docs/results/full/nearness.csv). Again: `{summary['figure_command']} EPOCHS=E`, with the "
+        f"figure's number and the row's E.{missing if summary['runs_missing'] else ''}*",
         "",
     ]
 
 
-def longest_runs(folder: Path) -> list[dict[str, str]]:
-    """Of settings.csv the row of the longest run for each of the report's curves; of equally long ones the nearest."""
-    longest: dict[tuple[str, ...], dict[str, str]] = {}
-    for row in rows_of(folder / "settings.csv"):
-        curve = tuple(row[name] for name in ("figure", "panel", "series", "quantity"))
-        if row["gap_over_all_trained"] and (curve not in longest or _length(row) > _length(longest[curve])):
-            longest[curve] = row
-    return list(longest.values())
-
-
-def _length(row: dict[str, str]) -> tuple[int, float]:
-    return int(row["epochs_trained"]), -float(row["gap_over_all_trained"])
+def _median_gap(rows: list[dict[str, str]]) -> str:
+    return f"{statistics.median(float(row['mean_absolute_gap']) for row in rows):.1f} points"
 
 
 def with_headline(readme: str, published: Path) -> str:

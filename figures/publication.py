@@ -9,6 +9,7 @@ from typing import Any
 from figures import background, page, walk
 from figures.claims.decisions import runs_needed
 from figures.claims.tables import write_claims
+from figures.nearness import draw_nearness, pairs_of, write_nearness
 from figures.page_content import Content, gather
 from figures.published_runs import restore_runs, write_runs
 from figures.sections import FIGURES
@@ -20,10 +21,11 @@ from reproduce.data import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes, write_atomically, write_json
+from reproduce.history import is_complete
 from reproduce.inference import Answer, last_epoch, read_answers, runs_of
 from reproduce.jobs import Job
 from reproduce.options import option
-from reproduce.origins import origins_of
+from reproduce.origins import Origins, origins_of
 from reproduce.planning import make_plan
 from reproduce.profiles import Options
 
@@ -62,7 +64,12 @@ def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path |
     restore_runs(out, store, dataset.fingerprint)
     content = replace(gather(options, dataset), options=options.portable())
     # What an earlier publication had and this one has not would be taken for its.
-    for stale in [*out.glob("figure-*.*"), *out.glob("settings.*"), *([settings_page] if settings_page else [])]:
+    for stale in [
+        *out.glob("figure-*.*"),
+        *out.glob("settings.*"),
+        *out.glob("nearness.*"),
+        *([settings_page] if settings_page else []),
+    ]:
         stale.unlink(missing_ok=True)
     for picture in content.pictures.values():
         for suffix in (".png", ".csv"):
@@ -74,10 +81,13 @@ def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path |
     write_comparison(out / "comparison.csv", rows, options.profile, dataset.name, False, is_full_scale)
     page.write(out / "report.html", content)
     answers = read_answers(QUESTIONS, dataset, options) if is_full_scale else []
-    if answers:
-        write_answers(out, answers, options, dataset, settings_page)
     wanted = targets(options, dataset, answers)
     present = _present(wanted, store)
+    if answers:
+        write_answers(out, answers, options, dataset, settings_page)
+        pairs = pairs_of(options, dataset)
+        write_nearness(out / "nearness.csv", pairs, options, dataset)
+        draw_nearness(out / "nearness", pairs, options, dataset, _origins(present, store, dataset))
     write_runs(out, present, store)
     missing = _write_missing(out / "missing.csv", wanted, options, dataset)
     write_json(out / "summary.json", _summary(content, present, missing, store))
@@ -112,14 +122,25 @@ def _present(wanted: dict[str, list[Job]], store: Path) -> dict[str, tuple[Exper
     return found
 
 
+def _origins(present: dict[str, tuple[Experiment, list[str]]], store: Path, dataset: Dataset) -> Origins:
+    return origins_of(
+        (results.run_folder(store, experiment) for experiment, _ in present.values()), dataset.fingerprint
+    )
+
+
+def _is_short(job: Job, store: Path) -> bool:
+    return not is_complete(results.history_of(store, job.experiment), job.epochs)
+
+
 def _write_missing(path: Path, wanted: dict[str, list[Job]], options: Options, dataset: Dataset) -> int:
     """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
+    store = Path(options.results)
     plan = make_plan([job for jobs in wanted.values() for job in jobs], dataset, options)
     longest = {job.key: job.epochs for job in plan.missing}
     rows = []
     for target, jobs in wanted.items():
         # A run may be long enough for one target and not for another; the plan's time is to its longest use.
-        lacking = {job.key: job.epochs for job in jobs if job.epochs > plan.done.get(job.key, job.epochs)}
+        lacking = {job.key: job.epochs for job in jobs if job.key in plan.done and _is_short(job, store)}
         if lacking:
             left = {key: (epochs - plan.done[key]) / (longest[key] - plan.done[key]) for key, epochs in lacking.items()}
             seconds = round(sum(share * plan.seconds[key] for key, share in left.items()))
@@ -140,8 +161,7 @@ def _summary(
 ) -> dict[str, Any]:
     """What the headline needs beside the CSVs."""
     options, dataset = content.options, content.dataset
-    folders = [results.run_folder(store, experiment) for experiment, _ in present.values()]
-    found = origins_of(folders, dataset.fingerprint)
+    found = _origins(present, store, dataset)
     scale = options.scale()
     orders = [sentence for rows in content.rows.values() for sentence in order_sentences(rows)]
     return {
@@ -163,5 +183,5 @@ def _summary(
         "engines": list(found.engines),
         "machines": list(found.machines),
         "command": page.command("publish", options),
-        "infer_command": infer_command("QUESTION", options),
+        "figure_command": page.command("figure-N", options),
     }

@@ -181,8 +181,7 @@ def draw_figure(figure: Figure, ours: Sequence[Curve], options: Options, dataset
 
 def print_comparison(figure: Figure, rows: Sequence[Row], options: Options, dataset: Dataset) -> None:
     """Print how a figure's series compare with the report's."""
-    quantities = dict.fromkeys(row.quantity for row in rows)
-    print(f"\nFigure {figure.number}. {figure.title} ({' and '.join(quantities)})")
+    print(f"\nFigure {figure.number}. {figure.title} (%)")
     print(table(rows, dataset.name, is_report_scale(options, dataset)))
     print("\n".join(order_sentences(rows)))
 

@@ -59,7 +59,7 @@ def verdict(answer: Answer, seeds: int) -> str:
         if any(one.gaps for one in answer.standings):
             return "Not answered: every candidate diverged."
         begun = [one for one in answer.standings if one.trained]
-        reason = "not all candidates have been trained far enough" if begun else "no candidate has been trained"
+        reason = "not all candidates have been trained far enough" if begun else "no candidate has all of its runs"
         return f"Not answered: {reason} at this scale."
     until = leaders[0].compared - 1
     over = f"up to epoch {until}" + (" (the report's curves go on)" if until < last_epoch(answer.question) else "")
@@ -102,9 +102,13 @@ def answers_text(answers: Sequence[Answer], dataset: Dataset, seeds: int) -> str
     return "\n\n".join(parts)
 
 
-def infer_command(question: str, options: Options) -> str:
-    """The command that answers a question with these settings, on another machine, too."""
-    given = options.portable().differing_from(Options(profile="full"))
+def infer_command(question: str, options: Options, epochs: int | None = None) -> str:
+    """The command that answers a question with these settings, on another machine, too.
+
+    Args:
+        epochs: how many the candidates are compared over; by default all that the report's curves have.
+    """
+    given = options.portable().differing_from(Options(profile="full")) | ({"epochs": epochs} if epochs else {})
     settings = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     return " ".join([".venv/bin/python -m reproduce infer --question", question, *settings])
 
@@ -194,7 +198,9 @@ def markdown(answers: Sequence[Answer], options: Options, dataset: Dataset, made
         else:
             names = "; ".join(answer.question.candidates)
             lines += [f"Candidates: {names}. {verdict(answer, scale.seeds)}", ""]
-        lines += [f"    {infer_command(answer.question.name, options)}", ""]
+        compared = answer.standings[0].compared
+        epochs = compared if compared <= last_epoch(answer.question) else None
+        lines += [f"    {infer_command(answer.question.name, options, epochs)}", ""]
     return "\n".join(lines)
 
 
@@ -206,6 +212,7 @@ def draw(path: Path, answers: Sequence[Answer], options: Options, dataset: Datas
         histories = {
             one.candidate: histories_of(one.candidate, answer.question, scale, dataset, store)
             for one in answer.standings
+            if one.trained
         }
         for place, curve in enumerate(answer.question.curves):
             ours = [candidate_curve(name, curve, of_all[place]) for name, of_all in histories.items()]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.history import History
+from reproduce.history import History, is_complete
 
 COLUMNS = ("panel", "series", "quantity", "epoch", "seed", "value")
 QUANTITIES = {
@@ -48,6 +48,14 @@ def curve_of(panel: str, series: str, quantity: str, histories: Iterable[History
         values = [QUANTITIES[quantity](row) for row in history[:epochs]]
         rows.append(values + [np.nan] * (epochs - len(values)))
     return Curve(panel, series, quantity, np.arange(epochs), np.array(rows, np.float64))
+
+
+def begun_curve(panel: str, series: str, quantity: str, histories: Sequence[History]) -> Curve:
+    """One curve from the histories of its seeds, as far as all of them go; without any epoch if one has none."""
+    epochs = max(len(history) for history in histories)
+    while epochs and not all(is_complete(history, epochs) for history in histories):
+        epochs -= 1
+    return curve_of(panel, series, quantity, histories, epochs)
 
 
 def write_curves(path: Path, curves: Iterable[Curve], is_synthetic: bool) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from reproduce import results
 from reproduce.candidates import Question, ReportCurve, Settings
-from reproduce.curves import Curve, curve_of
+from reproduce.curves import Curve, begun_curve
 from reproduce.data import Dataset
 from reproduce.errors import Failure
 from reproduce.experiment import Experiment
@@ -91,10 +91,7 @@ def runs_of(name: str, question: Question, scale: Profile, dataset: Dataset, epo
 
 def candidate_curve(name: str, curve: ReportCurve, histories: Sequence[History]) -> Curve:
     """What a candidate has of one of the report's curves, as far as all of its runs go."""
-    epochs = max(0, *(len(history) for history in histories))
-    while epochs and not all(is_complete(history, epochs) for history in histories):
-        epochs -= 1
-    return curve_of(curve.panel, name, curve.quantity, histories, epochs)
+    return begun_curve(curve.panel, name, curve.quantity, histories)
 
 
 def gap_to(report: Curve, ours: Curve, epochs: int) -> float:

@@ -112,7 +112,7 @@ def print_plan(plan: Plan, dataset: Dataset, options: Options) -> None:
     print(f"operations        {operations:.3g} FLOP, as direct convolutions")
     print(f"disk              {size(disk)} in {options.results}")
     together = f"; {plan.places} at a time: {size(memory * plan.places)}" if plan.places > 1 else ""
-    print(f"memory            up to {size(memory)} a process, about{together}")
+    print(f"memory            about {size(memory)} for the largest run{together}")
     speed = f" ({operations / one / 1e9:,.1f} GFLOP/s)" if one else ""
     print(f"time, one place   {duration(one)}{speed}")
     if plan.places > 1:

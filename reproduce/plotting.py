@@ -34,6 +34,8 @@ STYLE = {
 }
 TITLE_LOOK = {"fontsize": 13, "fontweight": "bold"}
 CAPTION_LOOK = {"fontsize": 9, "color": "#444444"}
+# Lines from a curve's end to its name; in the curve's colour and unbroken they would look like more of it.
+LEADER_COLOUR = "#777777"
 REPORT_NAME, REPORT_LOOK = "the report", ("#1c1e21", ".")
 PNG_DOTS_PER_INCH = 144
 # What an inch of a title and of a caption holds, in characters of these fonts.
@@ -115,7 +117,7 @@ def draw_beside(
             curves = [*ours, report._replace(series=REPORT_NAME)]
             looks = {**_looks(curve.series for curve in ours), REPORT_NAME: REPORT_LOOK}
             _draw_panel(axes, curves, looks)
-            axes.set_title(textwrap.fill(name, int(TITLE_CHARACTERS * width / columns)))
+            axes.set_title(textwrap.fill(name, int(TITLE_CHARACTERS * width / columns), break_on_hyphens=False))
             axes.set_ylabel(report.quantity)
             axes.set_xlabel("epoch, counted from 0")
             _set_limits(axes, curves, max(curve.epochs[-1] for curve in curves), room=LONG_NAMES)
@@ -211,7 +213,7 @@ def _label_curves(axes: Axes, curves: Sequence[Curve], looks: dict[str, tuple[st
             va="center",
             fontsize=9.5,
             fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "alpha": 0.6, "shrinkB": 2},
+            arrowprops={"arrowstyle": "-", "color": LEADER_COLOUR, "linewidth": 0.8, "linestyle": ":", "shrinkB": 2},
         )
 
 

@@ -107,8 +107,15 @@ def keep_record(results: Path, experiment: Experiment, history: History, provena
     It serves figures and verdicts; to train more epochs of it, the run has to begin anew.
     """
     folder = run_folder(results, experiment)
+
+    def is_longer() -> bool:
+        return len(examine(folder, experiment).history) < len(history)
+
+    # Whoever trains the run right now is not waited for where it has come as far already.
+    if not is_longer():
+        return
     with locked(folder):
-        if len(examine(folder, experiment).history) < len(history):
+        if is_longer():
             checkpoint.save_record(folder, Brief(experiment.settings(), provenance, history))
             forget_side_files(folder)
             write_side_files(folder, experiment, history, provenance)

@@ -34,8 +34,15 @@ def check(options: Options) -> None:
     """See that the place where runs are to be trained is there, before anything that takes time is done.
 
     Raises:
-        BadInput: no such device, engine or scheduler, or both of `jobs` and `scheduler` are asked for.
+        BadInput: no such device, engine or scheduler, both of `jobs` and `scheduler` are asked for, or the results'
+            folder cannot be made.
     """
+    try:
+        Path(options.results).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"results {options.results}: expected a folder that is there or can be made: {error.strerror}"
+        ) from None
     if not is_on_cluster(options) or options.jobs:
         check_device(options.device)
         try:

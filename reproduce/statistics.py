@@ -45,13 +45,13 @@ def estimate(effects: Sequence[float] | np.ndarray, claimed: tuple[float, float]
 
     Student's t on the paired differences: one number a seed, n - 1 degrees of freedom. Both sides of a difference share
     their seed, so what a seed does to both cancels, and only the differences' own spread counts. Networks of equal
-    shapes share weights, shuffles and masks; others, or other ratios, share less, down to nothing but the images. The
-    normal distribution that it assumes holds well for differences of means over thousands of images, whose skewness is
-    taken out by the subtraction; with two or three seeds it can be neither checked nor done without: a sign or
-    permutation test of three seeds cannot go below p = 0.25, and a bootstrap of three numbers is far too narrow. The
-    price is paid openly: the interval is mean ± 12.7 standard errors with two seeds, and ± 4.3 with three. How often it
-    covers the truth with three seeds, simulated: 95 % for normal differences, 96 % for heavy tails (t with 3 degrees of
-    freedom), 92 % for uniform ones, 88 % for exponential ones, which are as skewed as differences can hardly be.
+    shapes share weights, shuffles and masks; others, or other ratios, share less, down to nothing but the images. That
+    the differences are normal from seed to seed is assumed, and with few seeds can be neither checked nor done without:
+    a sign or permutation test of three seeds cannot go below p = 0.25, and a bootstrap of three numbers is far too
+    narrow. The price is paid openly: the interval is mean ± 12.7 standard errors with two seeds, ± 4.3 with three,
+    ± 2.8 with five. How often it covers the truth with three or five seeds, simulated: 95 % for normal differences,
+    96 % for heavy tails (t with 3 degrees of freedom), 92 or 93 % for uniform ones, 88 % for exponential ones, which
+    are as skewed as differences can hardly be.
 
     Seeds that agree to the last digit have no spread to reckon with. That is a coincidence (accuracies are multiples of
     one image), not certainty, and no interval is made of it.

@@ -3,7 +3,6 @@ import itertools
 import json
 import math
 import shutil
-import statistics
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from reproduce.data import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.inference import last_epoch, read_answers
+from reproduce.original import report_curves
 from tests import made_up
 from tests.conftest import ROOT
 from tests.made_up import DATASET
@@ -129,23 +129,43 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     # Candidates that were stopped on the way are not missing.
     assert any(row["standing"].startswith("hopeless") for row in settings)
     assert not (docs / "results" / "full" / "missing.csv").exists()
-    assert "have not been made" not in headline.headline(docs / "results")
+    assert "missing or unfinished" not in headline.headline(docs / "results")
     assert not (docs / "results" / "full" / "settings.md").exists()
     assert "](results/full/settings.png)" in (docs / "settings.md").read_text()
     assert (docs / "results" / "full" / "settings.png").exists()
     assert float(rows(docs / "results" / "full" / "comparison.csv")[0]["gap"])
-    text = headline.headline(docs / "results")
-    # The longest run of each curve; of equally long ones, the nearest.
-    by_curve = {}
-    for row in settings:
-        by_curve.setdefault((row["figure"], row["panel"], row["series"], row["quantity"]), []).append(row)
-    best = [
-        min(float(row["gap_over_all_trained"]) for row in of_curve if row["epochs_trained"] == "4")
-        for of_curve in by_curve.values()
-    ]
-    gap = statistics.median(best)
-    assert sum(line.startswith("| figure") for line in text.splitlines()) == len(by_curve)
-    assert f"**{gap:.1f} points**" in text
+    # No run has half of the epochs of the report's curves.
+    near = rows(docs / "results" / "full" / "nearness.csv")
+    assert len(near) == sum(len(report_curves(number)) for number in FIGURES)
+    assert {row["epochs_compared"] for row in near} == {"3", "4"}
+    assert headline.headline(docs / "results") == ""
+    assert not (docs / "results" / "full" / "nearness.png").exists()
+
+
+def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, monkeypatch):
+    options = made_up.options(tmp_path / "results", seeds=1)
+    monkeypatch.setattr(walk, "PROFILES", {"full": replace(options.scale(), epochs=None)})
+    # Ours are the report's curves of figure 6, one of them not to half of its end, and all of them two points off.
+    for report in report_curves(6):
+        ours = next(s for s in FIGURES[6].series if (s.panel, s.name) == report[:2])
+        length = 8 if report[:2] == ("average pooling", "Adam") else 20
+        errors = np.interp(np.arange(length), report.epochs, report.mean()) + 2
+        experiment = walk.experiment_of(ours, options.scale(), REAL, 0)
+        made_up.keep_history(tmp_path / "results", experiment, made_up.history(errors), REAL)
+    out = tmp_path / "docs" / "full"
+    publication.publish(out, options, REAL)
+    of_6 = [row for row in rows(out / "nearness.csv") if row["figure"] == "6"]
+    assert {row["mean_absolute_gap"] for row in of_6} == {"2.0000"}
+    assert [row["epochs_compared"] for row in of_6 if row["series"] == "Adam"] == ["8", "15"]
+    # Only panels whose curves are all mostly there are drawn.
+    picture = (out / "nearness.svg").read_text()
+    assert "This reproduction: figure 6, max pooling" in picture
+    assert "average pooling" not in picture
+    text = headline.headline(out.parent)
+    assert sum(line.startswith("| figure 6, ") for line in text.splitlines()) == 5
+    assert "figure 6, average pooling, Adam" not in text
+    assert "| figure 6, max pooling, Adam | train error | 15 of 15 | 2.0 | 10.0 | 12.0 | 20 |" in text
+    assert "](docs/results/full/nearness.png)" in text
 
 
 def test_a_run_that_is_long_enough_for_one_target_is_not_missing_there(tmp_path, monkeypatch):

@@ -117,7 +117,8 @@ def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted
     assert results.read_provenance(results.run_folder(here, wanted.experiment)) == origin
     assert not results.is_lacking(here, wanted.experiment, 2)
     # A shorter one does not take its place, and more epochs are trained from the beginning.
-    results.keep_record(here, wanted.experiment, made[:1], origin)
+    with results.locked(results.run_folder(here, wanted.experiment)):
+        results.keep_record(here, wanted.experiment, made[:1], origin)
     assert results.history_of(here, wanted.experiment) == made
     longer = wanted._replace(epochs=3)
     assert planning.make_plan([longer], images, replace(options, results=str(here))).done == {wanted.key: 0}

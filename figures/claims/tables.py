@@ -10,7 +10,7 @@ from reproduce.data import Dataset
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.statistics import Estimate
 
-COUNTED = ("cells", "entries", "parameters")
+COUNTED = ("wrong cells", "wrong entries", "parameters")
 COLUMNS = (
     *("id", "section", "statement", "comparison", "measure", "unit", "claimed", "effect", "low", "high", "repeats"),
     *("diverged", "p_for_this_claim", "p_corrected", "verdict", "note", "report_effect", "report_decision"),
@@ -22,11 +22,7 @@ def effect_text(value: float, unit: str) -> str:
     """An effect with its sign where it is a difference."""
     if not math.isfinite(value):
         return "–"
-    return (
-        f"{value:,.0f}"
-        if unit in ("cells", "entries", "parameters")
-        else f"{value:+.2f}".lstrip("+" * (unit == "times"))
-    )
+    return f"{value:,.0f}" if unit in COUNTED else f"{value:+.2f}".lstrip("+" * (unit == "times"))
 
 
 def interval_text(found: Estimate, unit: str) -> str:

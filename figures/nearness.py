@@ -1,0 +1,90 @@
+"""How near our curves are to the report's own, at its scale and with the full profile's settings, as far as runs go."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from figures import walk
+from figures.sections import FIGURES
+from reproduce import results
+from reproduce.curves import Curve, begun_curve
+from reproduce.data import Dataset
+from reproduce.files import csv_bytes, write_atomically
+from reproduce.inference import gap_to
+from reproduce.original import report_curves
+from reproduce.origins import Origins
+from reproduce.plotting import draw
+from reproduce.profiles import Options
+
+COLUMNS = (
+    *("figure", "panel", "series", "quantity", "epochs_trained", "epochs_compared", "epochs_in_report"),
+    *("mean_absolute_gap", "last_epoch_compared", "ours", "report", "seeds", "profile", "data"),
+)
+
+
+class Pair(NamedTuple):
+    """One of the report's curves and ours, which has no epoch where one of its runs has not begun."""
+
+    figure: int
+    report: Curve
+    ours: Curve
+
+    @property
+    def common(self) -> np.ndarray:
+        """(C,) int: the epochs of the report's curve that ours has as well."""
+        return self.report.epochs[self.report.epochs < len(self.ours.epochs)]
+
+    @property
+    def is_mostly_there(self) -> bool:
+        """Whether ours has at least half of the report's epochs."""
+        return 2 * len(self.common) >= len(self.report.epochs)
+
+
+def pairs_of(options: Options, dataset: Dataset) -> list[Pair]:
+    """All curves of the report's figures beside what the results store has of them."""
+    scale, store, pairs = options.scale(), Path(options.results), []
+    for figure in FIGURES.values():
+        of_report = {curve[:3]: curve for curve in report_curves(figure.number)}
+        for series in figure.series:
+            names = series.panel, series.name, series.quantity
+            runs = [walk.experiment_of(series, scale, dataset, seed) for seed in range(scale.seeds)]
+            ours = begun_curve(*names, [results.history_of(store, run) for run in runs])
+            pairs.append(Pair(figure.number, of_report[names], ours))
+    return pairs
+
+
+def write_nearness(path: Path, pairs: Iterable[Pair], options: Options, dataset: Dataset) -> None:
+    """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
+    rows = [(*_row(pair), options.scale().seeds, options.profile, dataset.name) for pair in pairs]
+    write_atomically(path, csv_bytes([COLUMNS, *rows]))
+
+
+def _row(pair: Pair) -> Sequence[object]:
+    report, ours, common = pair.report, pair.ours, pair.common
+    counts = len(ours.epochs), len(common), len(report.epochs)
+    compared: Sequence[object] = ("", "", "", "")
+    if len(common):
+        last, gap = common[-1], gap_to(report, ours, len(ours.epochs))
+        values = (gap, ours.mean()[last], report.mean()[report.epochs == last][0])
+        gap, value, expected = (f"{number:.4f}" for number in values)
+        compared = (gap, last, value, expected)
+    return (pair.figure, *report[:3], *counts, *compared)
+
+
+def draw_nearness(path: Path, pairs: Iterable[Pair], options: Options, dataset: Dataset, found: Origins) -> list[Path]:
+    """Draw the panels whose curves are all mostly there, the report's above ours; the files, if there are any."""
+    report, ours = [], []
+    for (figure, panel), group in groupby(pairs, key=lambda pair: (pair.figure, pair.report.panel)):
+        of_panel = list(group)
+        if len(of_panel) > 1 and all(pair.is_mostly_there for pair in of_panel):
+            name = ", ".join(filter(None, (f"figure {figure}", panel)))
+            report += [pair.report._replace(panel=name) for pair in of_panel]
+            ours += [pair.ours._replace(panel=name) for pair in of_panel]
+    if not ours:
+        return []
+    lengths = sorted({len(curve.epochs) for curve in ours})
+    caption = walk.caption_of(options, dataset, " or ".join(map(str, lengths)), found)
+    return draw(path, "Panels trained at the report's own scale", report, ours, caption, dataset.is_synthetic)
