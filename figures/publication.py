@@ -64,13 +64,9 @@ def publish(out: Path, options: Options, dataset: Dataset, settings_page: Path |
     restore_runs(out, store, dataset.fingerprint)
     content = replace(gather(options, dataset), options=options.portable())
     # What an earlier publication had and this one has not would be taken for its.
-    for stale in [
-        *out.glob("figure-*.*"),
-        *out.glob("settings.*"),
-        *out.glob("nearness.*"),
-        *([settings_page] if settings_page else []),
-    ]:
-        stale.unlink(missing_ok=True)
+    for pattern in ("figure-*.*", "settings.*", "nearness.*"):
+        for stale in out.glob(pattern):
+            stale.unlink()
     for picture in content.pictures.values():
         for suffix in (".png", ".csv"):
             shutil.copyfile(picture.with_suffix(suffix), out / picture.with_suffix(suffix).name)

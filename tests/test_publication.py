@@ -152,8 +152,9 @@ def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, 
         errors = np.interp(np.arange(length), report.epochs, report.mean()) + 2
         experiment = walk.experiment_of(ours, options.scale(), REAL, 0)
         made_up.keep_history(tmp_path / "results", experiment, made_up.history(errors), REAL)
-    out = tmp_path / "docs" / "full"
-    publication.publish(out, options, REAL)
+    out, page = tmp_path / "docs" / "full", tmp_path / "settings.md"
+    publication.publish(out, options, REAL, page)
+    assert "## RMSprop in figures 6 and 7" in page.read_text()
     of_6 = [row for row in rows(out / "nearness.csv") if row["figure"] == "6"]
     assert {row["mean_absolute_gap"] for row in of_6} == {"2.0000"}
     assert [row["epochs_compared"] for row in of_6 if row["series"] == "Adam"] == ["8", "15"]
@@ -166,6 +167,10 @@ def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, 
     assert "figure 6, average pooling, Adam" not in text
     assert "| figure 6, max pooling, Adam | train error | 15 of 15 | 2.0 | 10.0 | 12.0 | 20 |" in text
     assert "](docs/results/full/nearness.png)" in text
+    # Another scale has no candidates, and leaves their page alone.
+    monkeypatch.undo()
+    publication.publish(tmp_path / "docs" / "smoke", options, REAL, page)
+    assert "## RMSprop in figures 6 and 7" in page.read_text()
 
 
 def test_a_run_that_is_long_enough_for_one_target_is_not_missing_there(tmp_path, monkeypatch):
