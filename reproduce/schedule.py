@@ -34,15 +34,8 @@ def check(options: Options) -> None:
     """See that the place where runs are to be trained is there, before anything that takes time is done.
 
     Raises:
-        BadInput: no such device, engine or scheduler, both of `jobs` and `scheduler` are asked for, or the results'
-            folder cannot be made.
+        BadInput: no such device, engine or scheduler, or both of `jobs` and `scheduler` are asked for.
     """
-    try:
-        Path(options.results).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(
-            f"results {options.results}: expected a folder that is there or can be made: {error.strerror}"
-        ) from None
     if not is_on_cluster(options) or options.jobs:
         check_device(options.device)
         try:
@@ -68,12 +61,17 @@ def train_missing(jobs: Iterable[Job], dataset: Dataset, options: Options) -> No
     the others from being trained, and a run that diverges counts as trained.
 
     Raises:
-        BadInput: no run can begin: no such device, engine or scheduler, or its workers do not see the store.
+        BadInput: no run can begin: no such device, engine or scheduler, its workers do not see the store, or the store
+            cannot be made.
         Failure: at the end, if runs failed; the message names them.
         Interrupted: a signal asked to stop; every run was saved first.
     """
     check(options)
     store = Path(options.results)
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"results {store}: expected a folder that is there or can be made: {error.strerror}") from None
     wanted, missing = missing_of(jobs, dataset, store)
     print(f"{len(wanted)} runs wanted, {len(wanted) - len(missing)} already trained", flush=True)
     if not missing:

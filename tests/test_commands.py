@@ -59,6 +59,14 @@ def test_wrong_usage_exits_with_2_and_one_line(tmp_path, arguments, message):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_results_folder_that_cannot_be_made_is_bad_input(tmp_path):
+    (tmp_path / "file").touch()
+    done = run_python("-m", "figures.depth", "--profile=smoke", "--data=synthetic", "--results=file", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.endswith("results file: expected a folder that is there or can be made: File exists\n")
+    assert done.stderr.count("\n") == 1
+
+
 def test_debug_shows_where_a_mistake_was_noticed(tmp_path):
     done = run_python("-m", "figures.depth", "--data=nothing.hdf5", "--debug", cwd=tmp_path)
     assert done.returncode == 2
@@ -147,6 +155,15 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 def make(*arguments):
     return subprocess.run(["make", "--no-print-directory", *arguments], cwd=ROOT, capture_output=True, text=True)
+
+
+@needs_make
+def test_make_refuses_settings_that_it_does_not_know():
+    done = make("-n", "help", "SEED=5")
+    assert done.returncode == 2
+    assert "no such setting: SEED; expected some of PROFILE DATA SEEDS" in done.stderr
+    done = make("-n", "help", "SEEDS=5")
+    assert done.returncode == 0, done.stderr
 
 
 @needs_make
