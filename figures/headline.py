@@ -8,6 +8,7 @@ from typing import Any
 
 from figures.claims import SECTION_NUMBERS
 from figures.claims.decisions import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS
+from figures.nearness import is_mostly_there
 from figures.published_runs import rows_of
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
@@ -98,7 +99,7 @@ def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
     if not (summary["is_report_scale"] and (folder / "nearness.csv").exists()):
         return []
     rows = rows_of(folder / "nearness.csv")
-    near = [row for row in rows if 2 * int(row["epochs_compared"]) >= int(row["epochs_in_report"])]
+    near = [row for row in rows if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))]
     begun = [row for row in rows if row["mean_absolute_gap"] and row not in near]
     if not near:
         return []

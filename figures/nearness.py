@@ -9,7 +9,6 @@ import numpy as np
 
 from figures import walk
 from figures.sections import FIGURES
-from reproduce import results
 from reproduce.curves import Curve, begun_curve
 from reproduce.data import Dataset
 from reproduce.files import csv_bytes, write_atomically
@@ -25,6 +24,11 @@ COLUMNS = (
 )
 
 
+def is_mostly_there(compared: int, in_report: int) -> bool:
+    """Whether ours has at least half of the epochs of the report's curve."""
+    return 2 * compared >= in_report
+
+
 class Pair(NamedTuple):
     """One of the report's curves and ours, which has no epoch where one of its runs has not begun."""
 
@@ -37,11 +41,6 @@ class Pair(NamedTuple):
         """(C,) int: the epochs of the report's curve that ours has as well."""
         return self.report.epochs[self.report.epochs < len(self.ours.epochs)]
 
-    @property
-    def is_mostly_there(self) -> bool:
-        """Whether ours has at least half of the report's epochs."""
-        return 2 * len(self.common) >= len(self.report.epochs)
-
 
 def pairs_of(options: Options, dataset: Dataset) -> list[Pair]:
     """All curves of the report's figures beside what the results store has of them."""
@@ -50,8 +49,7 @@ def pairs_of(options: Options, dataset: Dataset) -> list[Pair]:
         of_report = {curve[:3]: curve for curve in report_curves(figure.number)}
         for series in figure.series:
             names = series.panel, series.name, series.quantity
-            runs = [walk.experiment_of(series, scale, dataset, seed) for seed in range(scale.seeds)]
-            ours = begun_curve(*names, [results.history_of(store, run) for run in runs])
+            ours = begun_curve(*names, walk.histories_of(series, scale, dataset, store))
             pairs.append(Pair(figure.number, of_report[names], ours))
     return pairs
 
@@ -79,7 +77,7 @@ def draw_nearness(path: Path, pairs: Iterable[Pair], options: Options, dataset: 
     report, ours = [], []
     for (figure, panel), group in groupby(pairs, key=lambda pair: (pair.figure, pair.report.panel)):
         of_panel = list(group)
-        if len(of_panel) > 1 and all(pair.is_mostly_there for pair in of_panel):
+        if len(of_panel) > 1 and all(is_mostly_there(len(pair.common), len(pair.report.epochs)) for pair in of_panel):
             name = ", ".join(filter(None, (f"figure {figure}", panel)))
             report += [pair.report._replace(panel=name) for pair in of_panel]
             ours += [pair.ours._replace(panel=name) for pair in of_panel]

@@ -124,19 +124,18 @@ def _origins(present: dict[str, tuple[Experiment, list[str]]], store: Path, data
     )
 
 
-def _is_short(job: Job, store: Path) -> bool:
-    return not is_complete(results.history_of(store, job.experiment), job.epochs)
-
-
 def _write_missing(path: Path, wanted: dict[str, list[Job]], options: Options, dataset: Dataset) -> int:
     """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
     store = Path(options.results)
     plan = make_plan([job for jobs in wanted.values() for job in jobs], dataset, options)
     longest = {job.key: job.epochs for job in plan.missing}
+    begun = {job.key: results.history_of(store, job.experiment) for job in plan.missing}
     rows = []
     for target, jobs in wanted.items():
         # A run may be long enough for one target and not for another; the plan's time is to its longest use.
-        lacking = {job.key: job.epochs for job in jobs if job.key in plan.done and _is_short(job, store)}
+        lacking = {
+            job.key: job.epochs for job in jobs if job.key in begun and not is_complete(begun[job.key], job.epochs)
+        }
         if lacking:
             left = {key: (epochs - plan.done[key]) / (longest[key] - plan.done[key]) for key, epochs in lacking.items()}
             seconds = round(sum(share * plan.seconds[key] for key, share in left.items()))

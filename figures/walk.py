@@ -13,7 +13,7 @@ from reproduce.curves import Curve, curve_of, write_curves
 from reproduce.data import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
-from reproduce.history import is_complete
+from reproduce.history import History, is_complete
 from reproduce.options import add_options, parser_for, run
 from reproduce.original import report_curves
 from reproduce.origins import Origins, origins_of
@@ -73,12 +73,17 @@ def jobs_of(figure: Figure, scale: Profile, dataset: Dataset) -> list[Job]:
     ]
 
 
+def histories_of(series: Series, scale: Profile, dataset: Dataset, store: Path) -> list[History]:
+    """What the results store has of a series, a history a seed."""
+    runs = (experiment_of(series, scale, dataset, seed) for seed in range(scale.seeds))
+    return [results.history_of(store, experiment) for experiment in runs]
+
+
 def curves_of(figure: Figure, scale: Profile, dataset: Dataset, store: Path) -> list[Curve]:
     """What a figure draws, from the results store."""
     curves = []
     for series in figure.series:
-        runs = [experiment_of(series, scale, dataset, seed) for seed in range(scale.seeds)]
-        histories = [results.history_of(store, experiment) for experiment in runs]
+        histories = histories_of(series, scale, dataset, store)
         curves.append(curve_of(series.panel, series.name, series.quantity, histories, scale.epochs or series.epochs))
     return curves
 

@@ -33,8 +33,6 @@ def train_command(arguments: list[str]) -> None:
     of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler")
     add_options(parser, Options, leave_out=of_a_sweep)
     add_options(parser, Experiment)
-    from reproduce.training import train
-
     given = vars(parser.parse_args(arguments))
     folder, profile = given.pop("out"), given.pop("profile")
     settings = {name: given.pop(name) for name in tuple(given) if name in Experiment.__dataclass_fields__}
@@ -51,6 +49,8 @@ def train_command(arguments: list[str]) -> None:
         if ONLY_FOR[name] != experiment.optimizer:
             raise BadInput(f"{name}: only {ONLY_FOR[name]} has it; the optimizer is {experiment.optimizer}")
     print(f"{dataset.name}: {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images", flush=True)
+    from reproduce.training import train
+
     history = train(experiment, dataset, folder, epochs, options.device, options.engine)
     ended = "diverged" if has_diverged(history) else f"{len(history)} epochs"
     print(f"{folder / 'history.csv'}: {ended}")

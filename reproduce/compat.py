@@ -92,5 +92,4 @@ def prepare_for_chainer() -> None:
         raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see 'Installing' in README.md") from None
     if version != KNOWN_CHAINER:
         raise ChainerError(f"this package knows Chainer {KNOWN_CHAINER}, and found Chainer {version}")
-    if not any(isinstance(finder, _ChainerFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _ChainerFinder())
+    sys.meta_path.insert(0, _ChainerFinder())
