@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 CHAINER = "chainer==7.8.1"
 
@@ -14,8 +14,8 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10,<3.14",
-    packages=["reproduce", "reproduce.engine", "figures", "figures.claims"],
-    package_data={"reproduce": ["original/*.csv"]},
+    packages=find_packages(include=["reproduce*", "figures*"]),
+    package_data={"reproduce": ["analysis/report/*.csv"]},
     install_requires=[
         CHAINER,
         "numpy>=1.23",

@@ -13,9 +13,10 @@ from reproduce import engine  # isort: skip
 
 import chainer
 
-from reproduce.data import Dataset, read
+from reproduce.data.dataset import Dataset, read
 from reproduce.experiment import Experiment
-from reproduce.training import build_model, build_optimizer
+from reproduce.optimizers import build_optimizer
+from reproduce.training import build_model
 
 ITERATIONS, BATCH_SIZE, WIDTH = 50, 50, 0.25
 CASES = {

@@ -20,14 +20,17 @@ import time
 from functools import partial
 from pathlib import Path
 
-from reproduce import cluster, cost, planning, schedule, sweep
-from reproduce.data import synthetic
+from reproduce.data.dataset import synthetic
 from reproduce.experiment import Experiment
-from reproduce.jobs import Job, in_order, operations_of, without_repeats
-from reproduce.plan import simulate
+from reproduce.plan.plan import make_plan, simulate
 from reproduce.profiles import PROFILES, Options
-from reproduce.progress import Board, duration
-from reproduce.task import DONE, Outcome, Task, source_of
+from reproduce.study import Study
+from reproduce.sweep import cost, dask_cluster, dask_sweep
+from reproduce.sweep.jobs import Job, in_order, operations_of, without_repeats
+from reproduce.sweep.progress import Board
+from reproduce.sweep.task import DONE, Outcome, Task, source_of
+from reproduce.sweep.train_missing import train_missing
+from reproduce.text import duration, size
 
 ROOT = Path(__file__).resolve().parent.parent
 ROUNDS = 3
@@ -75,10 +78,10 @@ def plan() -> None:
     for places in (1, 2, 4):
         with tempfile.TemporaryDirectory() as folder:
             options = Options(data="synthetic", engine="chainer", results=folder, jobs=places)
-            foretold = planning.make_plan(_small_jobs(images), images, options).total
+            foretold = make_plan(_small_jobs(images), Study(options, images)).total
             began = time.monotonic()
             with contextlib.redirect_stdout(io.StringIO()):
-                schedule.train_missing(_small_jobs(images), images, options)
+                train_missing(_small_jobs(images), Study(options, images))
             measured = time.monotonic() - began
         print(f"{places} workers: foretold {foretold:.1f} s, measured {measured:.1f} s, {foretold / measured:.2f}")
 
@@ -112,14 +115,14 @@ def overhead(runs: int = 1000, processes: int = 8) -> None:
     """What Dask and the sweep's own bookkeeping take for a run."""
     images = synthetic(10, 10)
     jobs = [Job(Experiment(data_fingerprint=images.fingerprint, seed=seed), 1, f"run {seed}") for seed in range(runs)]
-    with tempfile.TemporaryDirectory() as folder, cluster.local(processes) as client:
+    with tempfile.TemporaryDirectory() as folder, dask_cluster.local(processes) as client:
         marker = Path(folder) / "marker"
         marker.touch()
         source = source_of("synthetic", images)
         tasks = [Task(job, Path(folder), marker, source, -1, "chainer", job.label, "overhead") for job in jobs]
         began = time.monotonic()
         with contextlib.redirect_stdout(io.StringIO()), Board(jobs, images) as board:
-            sweep.run_all(tasks, partial(contextlib.nullcontext, client), board, is_local=True, work=nothing)
+            dask_sweep.run_all(tasks, partial(contextlib.nullcontext, client), board, is_local=True, work=nothing)
         seconds = time.monotonic() - began
     print(f"{runs} empty runs on {processes} processes: {seconds:.1f} s, {1000 * seconds / runs:.1f} ms a run")
 
@@ -127,7 +130,8 @@ def overhead(runs: int = 1000, processes: int = 8) -> None:
 def report(*speeds: str) -> None:
     """The report's scale with 10 seeds at so many GFLOP/s a place, as `places=GFLOP/s`."""
     from figures.plan import jobs_of
-    from reproduce.data import Dataset
+
+    from reproduce.data.dataset import Dataset
 
     class Sizes(Dataset):
         fingerprint = "not looked at"
@@ -141,7 +145,7 @@ def report(*speeds: str) -> None:
     trained = sum(job.epochs * cost.training_images(job.experiment, full.train_size) for job in jobs)
     disk = sum(cost.disk_bytes(job.experiment, full.train_size) for job in jobs)
     print(
-        f"{len(jobs)} runs, {trained:,} images, {sum(operations):.3g} FLOP, {planning.size(disk)} on disk; "
+        f"{len(jobs)} runs, {trained:,} images, {sum(operations):.3g} FLOP, {size(disk)} on disk; "
         f"the longest run {max(operations):.3g} FLOP"
     )
     for speed in speeds:

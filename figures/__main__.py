@@ -1,41 +1,61 @@
-"""What spans the sections: python -m figures all | plan | claims | compare | report"""
+"""What spans the sections: python -m figures all | plan | claims | compare | report | publish"""
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from figures import background, page, walk
-from figures.claims.decisions import decide_all, runs_needed, timings_needed
+from figures import background
+from figures.claims.decide import decide_all
 from figures.claims.tables import claims_table, write_claims
-from figures.headline import update
-from figures.page_content import gather
-from figures.plan import PlanOptions, plan_command
-from figures.publication import PUBLISHED, PublishOptions, publish
-from figures.sections import FIGURES
-from reproduce import schedule, timing
-from reproduce.comparison import Row, order_sentences, write_comparison
-from reproduce.data import Dataset
+from figures.figure import (
+    Figure,
+    compare,
+    curves_of,
+    finish,
+    jobs_of,
+    missing_runs,
+    print_comparison,
+    scale_sentence,
+)
+from figures.page import layout
+from figures.page.content import gather
+from figures.publish.folder import PUBLISHED, PublishOptions, publish
+from figures.publish.headline import update
+from figures.sections import CLAIMS, FIGURES, networks_timed, parse_target, runs_for
+from reproduce.analysis.comparison import Row, orders
+from reproduce.analysis.significance import VERDICTS
+from reproduce.cli import add_options, option, parser_for, run, suggestion
 from reproduce.errors import BadInput, Failure, first_line
-from reproduce.options import add_options, parser_for, run, suggestion
+from reproduce.plan import step_times
+from reproduce.plan.plan import make_plan, print_plan
 from reproduce.profiles import Options
-from reproduce.schedule import Job, train_missing
-from reproduce.statistics import VERDICTS
+from reproduce.render.comparison import orders_sentence, write_comparison
+from reproduce.study import Study
+from reproduce.sweep.jobs import Job
+from reproduce.sweep.train_missing import check, train_missing
 
 
-def _folder(options: Options) -> Path:
-    """Where a profile's figures and tables go; made if it is not there."""
+@dataclass(frozen=True)
+class PlanOptions(Options):
+    """The options of every command that trains, and which of them is meant."""
+
+    target: str = option("all-figures", parse_target, "what would be made: all-figures, claims or figure-N")
+
+
+def _make_folder(options: Options) -> None:
+    """Make the folder for figures and tables, before anything that takes time is done."""
     folder = Path(options.results) / options.profile
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder}: expected a folder that can be written to: {error.strerror}") from None
-    return folder
 
 
-def _train(jobs: Sequence[Job], options: Options, dataset: Dataset) -> str:
+def _train(jobs: Sequence[Job], study: Study) -> str:
     """Train what is missing; what went wrong, so that the caller can go on with the runs that are there."""
     try:
-        train_missing(jobs, dataset, options)
+        train_missing(jobs, study)
     except Failure as error:
         print(f"\n{error}", file=sys.stderr, flush=True)
         return str(error)
@@ -48,17 +68,13 @@ def all_command(options: Options) -> None:
     Raises:
         Failure: at the end, if a figure could not be made; the others are.
     """
-    folder = _folder(options)
-    schedule.check(options)
-    dataset = options.load_data()
-    jobs = [job for figure in FIGURES.values() for job in walk.jobs_of(figure, options.scale(), dataset)]
-    _train(jobs, options, dataset)
+    _make_folder(options)
+    check(options)
+    study = Study.of(options)
+    _train(runs_for("all-figures", study), study)
     failed = []
-    steps: list[tuple[str, Callable[[], object]]] = [("figure 1", lambda: background.make_figure_1(folder))]
-    steps += [
-        (f"figure {number}", lambda figure=figure: _finish(figure, options, dataset))
-        for number, figure in FIGURES.items()
-    ]
+    steps: list[tuple[str, Callable[[], object]]] = [("figure 1", lambda: background.make_figure_1(study.folder))]
+    steps += [(f"figure {number}", lambda figure=figure: _finish(figure, study)) for number, figure in FIGURES.items()]
     for name, step in steps:
         try:
             step()
@@ -70,10 +86,19 @@ def all_command(options: Options) -> None:
         raise Failure(f"{len(failed)} of {len(steps)} figures could not be made, the others are: {', '.join(failed)}")
 
 
-def _finish(figure: walk.Figure, options: Options, dataset: Dataset) -> None:
-    if missing := walk.missing_runs(walk.jobs_of(figure, options.scale(), dataset), Path(options.results)):
+def _finish(figure: Figure, study: Study) -> None:
+    if missing := missing_runs(jobs_of(figure, study), study):
         raise Failure(f"{missing} of its runs are missing")
-    walk.finish(figure, options, dataset)
+    finish(figure, study)
+
+
+def plan_command(options: PlanOptions) -> None:
+    """Print what a target would train and what that takes; nothing is trained."""
+    check(options)
+    study = Study.of(options)
+    plan = make_plan(runs_for(options.target, study), study)
+    print(f"{options.target}, {options.profile} profile, {study.dataset.name}: ", end="")
+    print_plan(plan, study)
 
 
 def claims_command(options: Options) -> None:
@@ -82,29 +107,31 @@ def claims_command(options: Options) -> None:
     Raises:
         Failure: at the end, if runs failed; the claims that need them are `not tested`.
     """
-    folder = _folder(options)
-    schedule.check(options)
-    dataset = options.load_data()
-    problem = _train(runs_needed(options.scale(), dataset), options, dataset)
-    timed = timings_needed(options.scale(), dataset)
+    _make_folder(options)
+    check(options)
+    study = Study.of(options)
+    dataset, folder = study.dataset, study.folder
+    wanted = runs_for("claims", study)
+    problem = _train(wanted, study)
+    timed = networks_timed(CLAIMS, study)
     print(f"timing the training steps of {len({e.key for e in timed})} networks", flush=True)
     try:
-        times = timing.measure(timed, dataset, options.device, options.engine)
-        timing.write_times(folder / "times.json", times, dataset, options.device, options.engine)
+        times = step_times.measure(timed, dataset, options.device, options.engine)
+        step_times.write_times(folder / "times.json", times, dataset, options.device, options.engine)
     except BadInput as error:
         # The runs were made on a cluster, and this machine has no such device.
         print(f"run times are not measured: {error}", file=sys.stderr, flush=True)
-        times = timing.read_times(folder / "times.json", dataset.fingerprint)
-    decisions, origins = decide_all(options, dataset, times)
+        times = step_times.read_times(folder / "times.json", dataset.fingerprint)
+    origins = study.origins(job.experiment for job in wanted)
+    decisions = decide_all(CLAIMS, study, times)
     path = folder / "claims.csv"
     write_claims(path, decisions, options.profile, dataset)
     print(f"\nThe report's claims, {options.profile} profile, {dataset.name}")
     print(claims_table(decisions, dataset))
     verdicts = [decision.verdict for decision in decisions]
     print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS))
-    for sentence in [*origins.warnings(), walk.scale_sentence(options, dataset)]:
-        if sentence:
-            print(sentence)
+    for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):
+        print(sentence)
     print(f"\nclaims: {path}", flush=True)
     if problem:
         raise Failure(problem)
@@ -116,56 +143,51 @@ def compare_command(options: Options) -> None:
     Raises:
         Failure: there is no figure to compare.
     """
-    folder = _folder(options)
-    dataset = options.load_data()
-    scale, store = options.scale(), Path(options.results)
-    is_full_scale = walk.is_report_scale(options, dataset)
+    _make_folder(options)
+    study = Study.of(options)
     rows: dict[int, list[Row]] = {}
-    jobs, missing = [], []
+    made: list[Job] = []
     for number, figure in FIGURES.items():
-        needed = walk.jobs_of(figure, scale, dataset)
-        if walk.missing_runs(needed, store):
-            missing.append(number)
-            continue
-        jobs += needed
-        rows[number] = walk.compare(figure, walk.curves_of(figure, scale, dataset, store))
-    if not jobs:
-        raise Failure(
-            "no figure has been trained with these settings; 'make all-figures' with the same settings does it"
-        )
-    origins = walk.origins(jobs, dataset, store)
+        needed = jobs_of(figure, study)
+        if not missing_runs(needed, study):
+            made += needed
+            rows[number] = compare(figure, curves_of(figure, study))
+    if not rows:
+        raise Failure(f"no figure has been trained with these settings: {options.make_command('all-figures')}")
+    origins = study.origins(job.experiment for job in made)
     for number, of_figure in rows.items():
-        walk.print_comparison(FIGURES[number], of_figure, options, dataset)
-    for number in missing:
-        print(f"\nFigure {number} has not been trained with these settings: make figure-{number}")
+        print_comparison(FIGURES[number], of_figure, study)
+    for figure in FIGURES.values():
+        if figure.number not in rows:
+            command = options.make_command(figure.name)
+            print(f"\nFigure {figure.number} has not been trained with these settings: {command}")
     print()
-    of_all = [sentence for of_figure in rows.values() for sentence in order_sentences(of_figure)]
-    same = sum("same order" in sentence for sentence in of_all)
-    print(f"The series come in the report's order in {same} of {len(of_all)} panels.")
-    for sentence in [*origins.warnings(), walk.scale_sentence(options, dataset)]:
-        if sentence:
-            print(sentence)
-    path = folder / "comparison.csv"
+    print(orders_sentence([order for of_figure in rows.values() for order in orders(of_figure)]))
+    for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):
+        print(sentence)
+    path = study.folder / "comparison.csv"
     numbered = [(number, row) for number, of_figure in rows.items() for row in of_figure]
-    write_comparison(path, numbered, options.profile, dataset.name, dataset.is_synthetic, is_full_scale)
+    dataset = study.dataset
+    write_comparison(path, numbered, options.profile, dataset.name, dataset.is_synthetic, study.is_report_scale)
     print(f"\ncomparison: {path}", flush=True)
 
 
 def report_command(options: Options) -> None:
     """Write report.html from what is there; nothing is trained for it."""
-    folder = _folder(options)
-    path = folder / "report.html"
-    page.write(path, gather(options, options.load_data()))
+    _make_folder(options)
+    study = Study.of(options)
+    path = study.folder / "report.html"
+    layout.write(path, gather(study))
     print(f"report: {path}", flush=True)
 
 
 def publish_command(options: PublishOptions) -> None:
     """Put what has been made into docs/results and its headline into README.md, or into --out alone; train nothing."""
-    dataset = options.load_data()
+    study = Study.of(options)
     if options.out:
-        publish(Path(options.out), options, dataset)
+        publish(Path(options.out), study)
         return
-    publish(PUBLISHED / options.profile, options, dataset, PUBLISHED.parent / "settings.md")
+    publish(PUBLISHED / options.profile, study, PUBLISHED.parent / "settings.md")
     update(Path("README.md"), PUBLISHED)
     print("published: the headline in README.md", flush=True)
 

@@ -1,4 +1,4 @@
-"""Background and section 1: figure 1, tables 1 and 2, and the memory table. Nothing is trained for them."""
+"""The background: figure 1, tables 1 and 2, and the memory table. Nothing is trained for them."""
 
 from pathlib import Path
 
@@ -7,16 +7,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from figures.architectures import COLUMNS, CONV_NN, layers_of, parameters, weight_layers
-from figures.background_tables import PRINTED_MILLIONS, grid, is_added, table_2, tables
-from reproduce import curves
+from figures.claims.declare import Claim, Comparison
+from figures.vgg import COLUMNS, CONV_NN, layers_of, parameters, weight_layers
+from figures.vgg_tables import PRINTED_MILLIONS, grid, is_added, memory_table_as_printed, table_2, tables
+from reproduce.analysis import curves
+from reproduce.cli import add_options, parser_for, run
 from reproduce.errors import BadInput
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.options import add_options, parser_for, run
 from reproduce.pattern import IMAGE_SIZE
-from reproduce.plotting import COLOURS, STYLE, save_picture
 from reproduce.profiles import Options
-from reproduce.tables import as_markdown, write_table
+from reproduce.render.plotting import COLOURS, STYLE, save_picture
+from reproduce.render.tables import as_markdown, write_table
+
+NUMBER = "background"
+TITLE = "Background: the architecture"
+SAYS = (
+    "Introduces VGG networks: 3 x 3 convolutions with ReLU, 2 x 2 pooling, fully connected layers at the end, with "
+    "a table of every layer's size and parameters, and the six VGG columns with their parameter counts."
+)
+
+# Figure 1 is a table: it has no curves.
+FIGURES = {}
 
 TARGETS = ("1", "tables")
 # Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.
@@ -146,6 +157,26 @@ def main(arguments: list[str]) -> None:
     if "tables" in targets:
         make_tables(folder)
 
+
+def _wrong_memory_table_cells() -> float:
+    return float(len(memory_table_as_printed().marked))
+
+
+CLAIMS = (
+    Claim(
+        "memory-table",
+        NUMBER,
+        "The table gives the size, memory and parameter count of each layer of the baseline VGG, for one input size.",
+        (
+            Comparison(
+                "cells of the table that differ from those computed for a 224 x 224 input, which fits it best",
+                unit="wrong cells",
+                claimed=(0, 0),
+                computed=_wrong_memory_table_cells,
+            ),
+        ),
+    ),
+)
 
 if __name__ == "__main__":
     run("python -m figures.background", main)

@@ -1,22 +1,80 @@
-"""Section 3, figures 4 and 5: the baseline at several dropout ratios."""
+"""Section 3: dropout. Figures 4 and 5: the baseline at several dropout ratios."""
 
 from figures.baseline import BASELINE
-from figures.walk import Figure, Series, section_main
+from figures.claims import measures
+from figures.claims.declare import Claim, Comparison, difference
+from figures.figure import Figure, section_main
+from reproduce.analysis.curves import Series
+
+NUMBER = "3"
+TITLE = "Section 3: dropout"
+SAYS = "Varies the dropout ratio, which the text calls a retention probability, and compares train and test errors."
 
 EPOCHS = 21
 
 
-def _series(quantity: str, ratios: tuple[float, ...]) -> tuple[Series, ...]:
+def _curves(figure: int, quantity: str, ratios: tuple[float, ...]) -> tuple[Series, ...]:
     return tuple(
-        Series("", f"dropout {ratio}" if ratio else "no dropout", quantity, {**BASELINE, "dropout": ratio}, EPOCHS)
+        Series(
+            figure,
+            "",
+            f"dropout {ratio}" if ratio else "no dropout",
+            quantity,
+            {**BASELINE, "dropout": ratio},
+            EPOCHS,
+        )
         for ratio in ratios
     )
 
 
-FIGURES = {
-    4: Figure(4, "Dropout: train error", _series("train error (%)", (0.0, 0.3, 0.4))),
-    5: Figure(5, "Dropout: test error", _series("test error (%)", (0.0, 0.25, 0.3, 0.4, 0.5))),
-}
+FIGURE_4 = Figure(4, "Dropout: train error", _curves(4, "train error (%)", (0.0, 0.3, 0.4)))
+FIGURE_5 = Figure(5, "Dropout: test error", _curves(5, "test error (%)", (0.0, 0.25, 0.3, 0.4, 0.5)))
+FIGURES = {4: FIGURE_4, 5: FIGURE_5}
+
+CLAIMS = (
+    Claim(
+        "dropout-train-error",
+        NUMBER,
+        "Dropout raises the training error.",
+        tuple(
+            difference(
+                f"train error with {name} minus without",
+                FIGURE_4.curve("", name),
+                FIGURE_4.curve("", "no dropout"),
+                name,
+            )
+            for name in ("dropout 0.3", "dropout 0.4")
+        ),
+    ),
+    Claim(
+        "dropout-speed",
+        NUMBER,
+        "Training without dropout converges faster.",
+        tuple(
+            Comparison(
+                f"epochs with {name} minus without, to the lowest train error that both reach",
+                name,
+                unit="epochs",
+                curves={"slower": FIGURE_4.curve("", name), "faster": FIGURE_4.curve("", "no dropout")},
+                effect=measures.epochs_gained,
+                reading=0.5,
+            )
+            for name in ("dropout 0.3", "dropout 0.4")
+        ),
+    ),
+    Claim(
+        "dropout-test-error",
+        NUMBER,
+        "With p = 0.4 the model does better on the test set than without dropout.",
+        (
+            difference(
+                "test error without dropout minus with dropout 0.4",
+                FIGURE_5.curve("", "no dropout"),
+                FIGURE_5.curve("", "dropout 0.4"),
+            ),
+        ),
+    ),
+)
 
 if __name__ == "__main__":
     section_main(FIGURES, "figures.dropout")

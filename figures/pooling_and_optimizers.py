@@ -1,25 +1,88 @@
-"""Section 4, figures 6 and 7: average and max pooling under Adam, MomentumSGD and RMSprop."""
+"""Section 4: pooling and optimizers. Figures 6 and 7: average and max pooling under three optimizers."""
 
 from figures.baseline import BASELINE
-from figures.walk import Figure, Series, section_main
+from figures.claims.declare import Claim, Comparison, difference
+from figures.figure import Figure, section_main
+from reproduce.analysis.curves import Series
+
+NUMBER = "4"
+TITLE = "Section 4: pooling and optimizers"
+SAYS = "Trains under Adam, MomentumSGD and RMSprop with average and with max pooling, and ranks the six combinations."
 
 # The length of the report's axes: its average-pooling panel ends at epoch 22, its max-pooling panel at 15.
 PANELS = {"average": 23, "max": 16}
+# Any of `OPTIMIZERS` in reproduce/optimizers.py; one more name here is one more curve in each panel.
 OPTIMIZERS = ("Adam", "MomentumSGD", "RMSprop")
 
 
-def _series(quantity: str) -> tuple[Series, ...]:
+def _curves(figure: int, quantity: str) -> tuple[Series, ...]:
     return tuple(
-        Series(f"{pooling} pooling", name, quantity, {**BASELINE, "pooling": pooling, "optimizer": name}, epochs)
+        Series(
+            figure,
+            f"{pooling} pooling",
+            name,
+            quantity,
+            {**BASELINE, "pooling": pooling, "optimizer": name},
+            epochs,
+        )
         for pooling, epochs in PANELS.items()
         for name in OPTIMIZERS
     )
 
 
-FIGURES = {
-    6: Figure(6, "Pooling and optimizers: train error", _series("train error (%)")),
-    7: Figure(7, "Pooling and optimizers: test accuracy", _series("test accuracy (%)")),
-}
+FIGURE_6 = Figure(6, "Pooling and optimizers: train error", _curves(6, "train error (%)"))
+FIGURE_7 = Figure(7, "Pooling and optimizers: test accuracy", _curves(7, "test accuracy (%)"))
+FIGURES = {6: FIGURE_6, 7: FIGURE_7}
+
+
+def _test_accuracy(better: tuple[str, str], worse: tuple[str, str]) -> Comparison:
+    """Of two of the six runs, named by pooling and optimizer: figure 7 says how good each network is."""
+    names = [f"{optimizer} with {pooling} pooling" for pooling, optimizer in (better, worse)]
+    curves = [FIGURE_7.curve(f"{pooling} pooling", optimizer) for pooling, optimizer in (better, worse)]
+    return difference(f"test accuracy of {names[0]} minus {names[1]}", *curves, name=f"against {names[1]}")
+
+
+CLAIMS = (
+    Claim(
+        "adam-best",
+        NUMBER,
+        "Adam beats MomentumSGD and RMSprop, under average and under max pooling.",
+        tuple(
+            _test_accuracy((pooling, "Adam"), (pooling, other))
+            for pooling in ("average", "max")
+            for other in ("MomentumSGD", "RMSprop")
+        ),
+    ),
+    Claim(
+        "adam-average",
+        NUMBER,
+        "Average pooling beats max pooling under Adam.",
+        (_test_accuracy(("average", "Adam"), ("max", "Adam")),),
+    ),
+    Claim(
+        "others-max",
+        NUMBER,
+        "Max pooling beats average pooling under RMSprop and under MomentumSGD.",
+        tuple(_test_accuracy(("max", name), ("average", name)) for name in ("RMSprop", "MomentumSGD")),
+    ),
+    Claim(
+        "adam-average-vs-momentum-max",
+        NUMBER,
+        "Adam with average pooling beats MomentumSGD with max pooling.",
+        (_test_accuracy(("average", "Adam"), ("max", "MomentumSGD")),),
+    ),
+    Claim(
+        "best-combination",
+        NUMBER,
+        "Adam with average pooling is the best of the six.",
+        tuple(
+            _test_accuracy(("average", "Adam"), (pooling, name))
+            for pooling in ("average", "max")
+            for name in ("Adam", "MomentumSGD", "RMSprop")
+            if (pooling, name) != ("average", "Adam")
+        ),
+    ),
+)
 
 if __name__ == "__main__":
     section_main(FIGURES, "figures.pooling_and_optimizers")

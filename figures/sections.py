@@ -1,7 +1,11 @@
-"""All sections of the report and the figures they make: what spans the sections finds them here."""
+"""All sections of the report, each a script of its own, and what any target needs: the only answer to 'which runs'."""
+
+import re
+from collections.abc import Iterable
 
 from figures import (
     augmentation,
+    background,
     batch_normalization,
     best_model,
     depth,
@@ -9,9 +13,16 @@ from figures import (
     filter_size,
     pooling_and_optimizers,
 )
-from figures.walk import Figure, Series
+from figures.claims.declare import Claim
+from figures.figure import Figure, jobs_of, runs_of
+from reproduce.cli import suggestion
+from reproduce.experiment import Experiment
+from reproduce.study import Study
+from reproduce.sweep.jobs import Job
 
+# In the report's order. Each has NUMBER, TITLE, SAYS (what the section does, in our words), FIGURES and CLAIMS.
 SECTIONS = (
+    background,
     depth,
     batch_normalization,
     dropout,
@@ -21,15 +32,48 @@ SECTIONS = (
     best_model,
 )
 FIGURES: dict[int, Figure] = {number: figure for section in SECTIONS for number, figure in section.FIGURES.items()}
+CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.CLAIMS)
+TARGETS = ("all-figures", "claims", *(figure.name for figure in FIGURES.values()))
 
 
-def series(number: int, panel: str, name: str) -> Series:
-    """One curve of a figure.
+def parse_target(text: str) -> str:
+    """A target that trains something.
 
     Raises:
-        KeyError: the figure has no such curve.
+        ValueError: there is no such target.
     """
-    for one in FIGURES[number].series:
-        if (one.panel, one.name) == (panel, name):
-            return one
-    raise KeyError(f"figure {number} has no curve {panel!r}, {name!r}")
+    if text not in TARGETS:
+        figures = sorted(FIGURES)
+        expected = f"expected all-figures, claims or figure-{figures[0]} to figure-{figures[-1]}"
+        raise ValueError(f"{expected}{suggestion(text, TARGETS)}")
+    return text
+
+
+def runs_for(target: str, study: Study) -> list[Job]:
+    """The runs that a target needs."""
+    if target == "claims":
+        return runs_for_claims(CLAIMS, study)
+    numbers = list(FIGURES) if target == "all-figures" else [int(re.sub(r"\D", "", target))]
+    return [job for number in numbers for job in jobs_of(FIGURES[number], study)]
+
+
+def runs_for_claims(claims: Iterable[Claim], study: Study) -> list[Job]:
+    """Every run that some claims need, all of a seed before those of the next."""
+    by_series = [
+        [job._replace(label=f"{claim.id}, {series.name or role}, seed {job.experiment.seed}") for job in jobs]
+        for claim in claims
+        for comparison in claim.comparisons
+        for role, series in comparison.curves.items()
+        for jobs in [runs_of(series, study)]
+    ]
+    return [job for of_seed in zip(*by_series, strict=True) for job in of_seed]
+
+
+def networks_timed(claims: Iterable[Claim], study: Study) -> list[Experiment]:
+    """Every network whose training step a claim times."""
+    return [
+        study.experiment(settings, 0)
+        for claim in claims
+        for comparison in claim.comparisons
+        for settings in comparison.times.values()
+    ]

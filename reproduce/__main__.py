@@ -3,16 +3,18 @@
 import sys
 from pathlib import Path
 
-from reproduce import schedule
-from reproduce.answers import answers_text, write_answers
-from reproduce.candidates import QUESTIONS
-from reproduce.data import CACHE, load, prepare, write_hdf5
+from reproduce.cli import add_options, checked, one_of, parser_for, run, suggestion
+from reproduce.data.dataset import CACHE, load, prepare, write_hdf5
 from reproduce.errors import BadInput, Failure
-from reproduce.experiment import ONLY_FOR, Experiment
-from reproduce.history import has_diverged
-from reproduce.inference import infer, read_answers
-from reproduce.options import add_options, checked, one_of, parser_for, run, suggestion
+from reproduce.experiment import Experiment
+from reproduce.optimizers import OPTIMIZERS, SETTINGS, users_of
 from reproduce.profiles import PROFILES, Options
+from reproduce.store.history import has_diverged
+from reproduce.study import Study
+from reproduce.sweep.train_missing import check
+from reproduce.unstated.answers import answers_text, write_answers
+from reproduce.unstated.candidates import QUESTIONS
+from reproduce.unstated.race import infer, race
 
 DEFAULT_EPOCHS = 20
 
@@ -45,11 +47,13 @@ def train_command(arguments: list[str]) -> None:
         dataset = load(options.data, options.train_size, options.test_size, may_be_synthetic=False)
         epochs = options.epochs or DEFAULT_EPOCHS
     experiment = Experiment(data_fingerprint=dataset.fingerprint, **settings)
-    for name in sorted(settings.keys() & ONLY_FOR.keys()):
-        if ONLY_FOR[name] != experiment.optimizer:
-            raise BadInput(f"{name}: only {ONLY_FOR[name]} has it; the optimizer is {experiment.optimizer}")
+    for name in sorted(settings.keys() & set(SETTINGS)):
+        if name not in OPTIMIZERS[experiment.optimizer].settings:
+            raise BadInput(
+                f"{name}: a setting of {' and '.join(users_of(name))}; the optimizer is {experiment.optimizer}"
+            )
     print(f"{dataset.name}: {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images", flush=True)
-    from reproduce.training import train
+    from reproduce.store.training_run import train
 
     history = train(experiment, dataset, folder, epochs, options.device, options.engine)
     ended = "diverged" if has_diverged(history) else f"{len(history)} epochs"
@@ -113,15 +117,13 @@ def infer_command(arguments: list[str]) -> None:
     given = vars(parser.parse_args(arguments))
     chosen = given.pop("question")
     options = Options(**given)
-    schedule.check(options)
-    dataset = options.load_data()
-    failures = infer([question for question in QUESTIONS if question.name in chosen], dataset, options)
+    check(options)
+    study = Study.of(options)
+    failures = infer([question for question in QUESTIONS if question.name in chosen], study)
     # What was found before, or for other questions, stays on the page.
-    answers = read_answers(QUESTIONS, dataset, options)
-    print(
-        answers_text([answer for answer in answers if answer.question.name in chosen], dataset, options.scale().seeds)
-    )
-    files = write_answers(Path(options.results) / options.profile, answers, options, dataset)
+    answers = race(QUESTIONS, study)
+    print(answers_text([answer for answer in answers if answer.question.name in chosen], study))
+    files = write_answers(study.folder, answers, study)
     print(f"\nsettings: {', '.join(map(str, files))}", flush=True)
     if failures:
         raise Failure("; ".join(failures))

@@ -1,11 +1,14 @@
-"""The CPU, or a GPU: whether it is there, and how images get to it and totals back."""
+"""The CPU or a GPU: whether it is there, and how network and images get to it and totals back; said here only."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reproduce.data.hdf5 import to_unit_range
 from reproduce.errors import BadInput
-from reproduce.hdf5 import to_unit_range
+
+if TYPE_CHECKING:
+    from chainer.backend import Device
 
 
 def check_device(device: int) -> None:
@@ -56,13 +59,31 @@ def packed(x: np.ndarray) -> np.ndarray:
     return pixels
 
 
-def uploaded(*arrays: np.ndarray, GPU_on: bool) -> tuple[Any, ...]:
-    """Images and labels where they are computed on: on the current GPU packed, or on the CPU as they are."""
-    if not GPU_on:
-        return arrays
-    from chainer import cuda
+def get_device(number: int) -> "Device":
+    """Chainer's name for a device.
 
-    return tuple(cuda.to_gpu(packed(array) if array.ndim == 4 else array) for array in arrays)
+    Args:
+        number: -1 for the CPU, or a GPU's number, as `DEVICE=` takes it.
+
+    Raises:
+        BadInput: there is no such device.
+    """
+    import chainer
+
+    check_device(number)
+    return chainer.get_device("@numpy" if number < 0 else f"@cupy:{number}")
+
+
+def is_gpu(device: "Device") -> bool:
+    """The report's `GPU_on`."""
+    return device.xp is not np
+
+
+def send(device: "Device", array: np.ndarray) -> Any:
+    """An array on its device: images packed on a GPU, and everything as it is on the CPU."""
+    if not is_gpu(device):
+        return array
+    return device.send(packed(array) if array.ndim == 4 else array)
 
 
 def unit_range(x_batch: Any) -> Any:
@@ -70,6 +91,6 @@ def unit_range(x_batch: Any) -> Any:
     return to_unit_range(x_batch) if x_batch.dtype == np.uint8 else x_batch
 
 
-def number(scalar: Any, GPU_on: bool) -> Any:
+def as_total(scalar: Any) -> Any:
     """A loss or an accuracy, to be summed up: on a GPU it stays there, since to fetch it is to wait for it."""
-    return scalar.astype(np.float64) if GPU_on else float(scalar)
+    return float(scalar) if isinstance(scalar, np.ndarray) else scalar.astype(np.float64)

@@ -7,14 +7,10 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from reproduce.augmentation import AUGMENTATIONS
+from reproduce.cli import number, one_of, option, whole_number, yes_or_no
 from reproduce.errors import BadInput
-from reproduce.options import number, one_of, option, whole_number, yes_or_no
+from reproduce.optimizers import OPTIMIZERS, SETTINGS
 from reproduce.pattern import POOLING, REPORT_BLOCKS, check_pattern
-
-# Chainer's own defaults, then as now; the report states Adam's alone (section 8).
-DEFAULT_LEARNING_RATES = {"Adam": 0.001, "MomentumSGD": 0.01, "RMSprop": 0.01}
-OPTIMIZERS = tuple(DEFAULT_LEARNING_RATES)
-ONLY_FOR = {"momentum": "MomentumSGD", "beta1": "Adam", "beta2": "Adam", "alpha": "RMSprop"}
 
 
 def parse_blocks(text: str) -> tuple[tuple[int, int], ...]:
@@ -70,15 +66,15 @@ class Experiment:
     augmentation: str = option(
         "none", one_of(*AUGMENTATIONS), "training set as it is (none), or augmented as in section 6"
     )
-    optimizer: str = option("Adam", one_of(*OPTIMIZERS), "Adam, MomentumSGD or RMSprop")
+    optimizer: str = option("Adam", one_of(*OPTIMIZERS), f"one of Chainer's: {', '.join(OPTIMIZERS)}")
     learning_rate: float | None = option(
-        None, number(0, 1000, low_included=False), "step size", unset="Chainer's: 0.001 for Adam, 0.01 for the others"
+        None, number(0, 1000, low_included=False), "step size", unset="Chainer's own for the optimizer, 0.001 for Adam"
     )
-    momentum: float = option(0.9, number(0, 1), "MomentumSGD's momentum")
+    momentum: float = option(0.9, number(0, 1), "momentum of MomentumSGD and NesterovAG")
     beta1: float = option(0.9, number(0, 1), "Adam's decay of the first moment")
     beta2: float = option(0.999, number(0, 1), "Adam's decay of the second moment")
     alpha: float = option(0.99, number(0, 1), "RMSprop's decay of the mean square")
-    epsilon: float = option(1e-8, number(0, 1), "Adam's and RMSprop's small constant in the denominator")
+    epsilon: float = option(1e-8, number(0, 1), "small constant in the denominator of Adam, RMSprop and AdaGrad")
     batch_size: int = option(500, whole_number(1, 100_000), "images in a mini-batch")
 
     def __post_init__(self) -> None:
@@ -92,7 +88,8 @@ class Experiment:
             self.blocks, self.filter_size, self.pooling, self.dropout, self.width, self.fully_connected_layers
         )
         if self.learning_rate is None:
-            object.__setattr__(self, "learning_rate", DEFAULT_LEARNING_RATES.get(self.optimizer))
+            known = OPTIMIZERS.get(self.optimizer)
+            object.__setattr__(self, "learning_rate", known and known.learning_rate)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type in (int, float, str, float | None) and "parse" in field.metadata:
@@ -104,11 +101,9 @@ class Experiment:
     def settings(self) -> dict[str, Any]:
         """The fields that have an effect, by name, in a form that JSON keeps: MomentumSGD has no betas, say."""
         kept = asdict(self)
-        for name, optimizer in ONLY_FOR.items():
-            if self.optimizer != optimizer:
+        for name in SETTINGS:
+            if name not in OPTIMIZERS[self.optimizer].settings:
                 del kept[name]
-        if self.optimizer == "MomentumSGD":
-            del kept["epsilon"]
         return json.loads(json.dumps(kept))
 
     @property

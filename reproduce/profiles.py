@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from reproduce import engine
-from reproduce.data import Dataset, load
-from reproduce.options import number, one_of, option, whole_number
+from reproduce.cli import number, one_of, option, whole_number
+from reproduce.data.dataset import Dataset, load
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Profile:
     momentum: float = 0.9
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def experiment_settings(self) -> dict[str, Any]:
         """Of Experiment, as all runs of this size have them that are not told otherwise."""
         return {"batch_size": self.batch_size, "width": self.width, "momentum": self.momentum}
 
@@ -98,6 +98,11 @@ class Options:
         """The same as commands for other machines have it: the data by its file's name, the results at their place."""
         data = self.data and Path(self.data).name
         return dataclasses.replace(self, data=data, results=type(self).results, jobs=None, scheduler=None)
+
+    def make_command(self, *targets: str) -> str:
+        """The command that makes targets with these settings: `make figure-6 SEEDS=5`."""
+        given = self.differing_from(Options())
+        return " ".join(["make", *targets, *(f"{name.upper()}={value}" for name, value in given.items())])
 
     def load_data(self) -> Dataset:
         """The images that the runs use."""

@@ -1,18 +1,13 @@
 """Data for the tests: a real CIFAR-10 subset where one lies beside the checkout, the synthetic stand-in elsewhere."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 
-from reproduce.data import Dataset, read, synthetic
-
-ROOT = Path(__file__).resolve().parent.parent
-REAL_DATA = ROOT.parent / "shared" / "cifar10" / "CIFAR10-exact.hdf5"
+from reproduce.data.dataset import Dataset, read, synthetic
+from tests.helpers.processes import REAL_DATA
 
 
 @pytest.fixture(scope="session")
@@ -33,27 +28,10 @@ def small_file(tmp_path: Path) -> Path:
     return path
 
 
-def child_environment(**changes: str) -> dict[str, str]:
-    """The environment of a process of ours: the checkout's packages on its path, and one thread for tiny products."""
-    return {**os.environ, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1", **changes}
-
-
-def run_python(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess:
-    """Run this interpreter in another folder, to its end."""
-    return subprocess.run(
-        [sys.executable, *map(str, arguments)],
-        cwd=cwd,
-        env=child_environment(**environment),
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 @pytest.fixture(scope="session")
 def in_one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of figure 2's runs, trained in one process with one thread."""
-    from tests.clusters import figure_2
+    from tests.helpers.clusters import figure_2
 
     folder = tmp_path_factory.mktemp("one")
     done = figure_2(folder)

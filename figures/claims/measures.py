@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from reproduce.curves import Curve
+from reproduce.analysis.curves import Curve
+from reproduce.pattern import CLASSES
 
 LAST_EPOCHS = 3
-CLASSES = 10
 # A run that diverged gives no answers any more: it counts as one that guesses among ten classes.
 GUESSING = {"error": 100 - 100 / CLASSES, "accuracy": 100 / CLASSES}
 

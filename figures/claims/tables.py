@@ -4,11 +4,11 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from figures.claims.decisions import Decision, Outcome
-from reproduce.comparison import format_table
-from reproduce.data import Dataset
+from figures.claims.decide import Decision, Outcome
+from reproduce.analysis.significance import Estimate
+from reproduce.data.dataset import Dataset
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.statistics import Estimate
+from reproduce.text import format_table
 
 COUNTED = ("wrong cells", "wrong entries", "parameters")
 COLUMNS = (

@@ -1,0 +1,209 @@
+"""What a figure is, and the straight walk that makes it: experiments, training, results store, picture, comparison."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from reproduce.analysis.comparison import Row, last_values, orders
+from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
+from reproduce.analysis.report_curves import report_curves
+from reproduce.cli import add_options, parser_for, run
+from reproduce.errors import BadInput
+from reproduce.plan import step_times
+from reproduce.profiles import Options
+from reproduce.render.comparison import order_sentence, table
+from reproduce.render.plotting import draw
+from reproduce.store.provenance import Origins
+from reproduce.study import Study
+from reproduce.sweep.jobs import Job
+from reproduce.sweep.train_missing import check, train_missing
+from reproduce.text import counted
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the report, or one of your own.
+
+    Attributes:
+        series: its curves.
+        timed: pairs of series, by panel, whose run time the figure compares: the first one's over the second one's.
+    """
+
+    number: int
+    title: str
+    series: tuple[Series, ...]
+    timed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return f"figure-{self.number}"
+
+    def curve(self, panel: str, name: str, quantity: str = "") -> Series:
+        """One of its curves.
+
+        Raises:
+            KeyError: it has no such curve.
+        """
+        for one in self.series:
+            if (one.panel, one.name) == (panel, name) and quantity in ("", one.quantity):
+                return one
+        raise KeyError(f"{self.name} has no curve {panel!r}, {name!r}")
+
+
+def runs_of(series: Series, study: Study, needed_by: Iterable[str] = ()) -> list[Job]:
+    """The runs of one curve, one for each seed."""
+    epochs = study.scale.epochs or series.epochs
+    names = [", ".join(filter(None, (series.label, f"seed {seed}"))) for seed in range(study.scale.seeds)]
+    experiments = study.experiments(series.settings)
+    return [Job(one, epochs, name, frozenset(needed_by)) for one, name in zip(experiments, names, strict=True)]
+
+
+def jobs_of(figure: Figure, study: Study) -> list[Job]:
+    """The runs that a figure needs, all curves of a seed before those of the next."""
+    by_series = [runs_of(series, study, [figure.name]) for series in figure.series]
+    return [job for of_seed in zip(*by_series, strict=True) for job in of_seed]
+
+
+def curves_of(figure: Figure, study: Study) -> list[Curve]:
+    """What a figure draws, from the results store."""
+    return [
+        curve_of(series, study.histories(series.settings), study.scale.epochs or series.epochs)
+        for series in figure.series
+    ]
+
+
+def missing_runs(jobs: Iterable[Job], study: Study) -> int:
+    """How many of the runs the results store does not hold, or not to their last epoch."""
+    wanted = {job.key: job for job in jobs}.values()
+    return sum(not study.state(job.experiment).has(job.epochs) for job in wanted)
+
+
+def compare(figure: Figure, ours: Sequence[Curve]) -> list[Row]:
+    """Each series of a figure compared with the report's."""
+    return last_values(report_curves(figure.number), ours)
+
+
+def caption_of(study: Study, epochs: str, found: Origins) -> str:
+    """Profile, data, seeds, epochs and engine of our half of a figure, and a warning where runs differ."""
+    scale, dataset = study.scale, study.dataset
+    seeds = counted(scale.seeds, "seed") + (", line: mean, band: lowest to highest" if scale.seeds > 1 else "")
+    caption = (
+        f"Reproduction: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training and "
+        f"{len(dataset.y_test):,} test images, {epochs} epochs, {seeds}, "
+        f"width {scale.width:g}, batch size {scale.batch_size}, {found.engines_text}. "
+        "The report's curves are read off its published figure."
+    )
+    return " ".join([caption, *found.warnings()])
+
+
+def scale_sentence(study: Study) -> str:
+    """What may be compared at this scale; empty at the report's own."""
+    if study.is_report_scale:
+        return ""
+    if study.dataset.is_synthetic:
+        return "These are results on SYNTHETIC DATA: they say nothing about CIFAR-10 or about the report."
+    profile = study.options.profile
+    return f"The {profile} profile, as set here, is smaller than the report: compare the order, not the values."
+
+
+def time_steps(figure: Figure, study: Study, path: Path) -> None:
+    """Measure the run time of a figure's timed pairs on this machine, and keep it in `path` for the caption."""
+    experiments = [study.experiment(series.settings, 0) for series in figure.series]
+    try:
+        times = step_times.measure(experiments, study.dataset, study.options.device, study.options.engine)
+    except BadInput as error:
+        # The runs were made on a cluster, and this machine has no such device: the figure goes without.
+        print(f"run times are not measured: {error}", flush=True)
+        return
+    step_times.write_times(path, times, study.dataset, study.options.device, study.options.engine)
+
+
+def run_time_sentence(figure: Figure, study: Study, path: Path) -> str:
+    """The run-time ratio of each of a figure's timed pairs, from `path`; empty if there is none."""
+    times = step_times.read_times(path, study.dataset.fingerprint).seconds
+    keys = {(series.panel, series.name): study.experiment(series.settings, 0).key for series in figure.series}
+    texts = []
+    for panel, names in figure.timed.items():
+        slower, faster = (times.get(keys[panel, name]) for name in names)
+        if slower is None or faster is None:
+            return ""
+        ratio = slower / faster
+        texts.append(f"{panel} {np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})")
+    if not texts:
+        return ""
+    over, images = " over ".join(names), min(step_times.LARGEST_BATCH, study.scale.batch_size)
+    what = f"Time of a training step of {images} images, {over}, median and range of {len(ratio)} rounds"
+    return f"{what}: {', '.join(texts)}."
+
+
+def times_of(path: Path) -> Path:
+    """Where the run times of a figure at `path` are kept."""
+    return path.with_name(f"{path.name}-times.json")
+
+
+def draw_figure(figure: Figure, ours: Sequence[Curve], study: Study) -> list[Path]:
+    """Draw a figure and write its CSV; the files written."""
+    study.folder.mkdir(parents=True, exist_ok=True)
+    path = study.folder / figure.name
+    jobs = jobs_of(figure, study)
+    lengths = " or ".join(map(str, sorted({job.epochs for job in jobs})))
+    caption = caption_of(study, lengths, study.origins(job.experiment for job in jobs))
+    caption = f"{caption} {run_time_sentence(figure, study, times_of(path))}".rstrip()
+    is_synthetic = study.dataset.is_synthetic
+    write_curves(path.with_suffix(".csv"), ours, is_synthetic)
+    title = f"Figure {figure.number}. {figure.title}"
+    files = draw(path, title, report_curves(figure.number), ours, caption, is_synthetic)
+    return [*files, path.with_suffix(".csv")]
+
+
+def print_comparison(figure: Figure, rows: Sequence[Row], study: Study) -> None:
+    """Print how a figure's series compare with the report's."""
+    print(f"\nFigure {figure.number}. {figure.title} (%)")
+    print(table(rows, study.dataset.name, study.is_report_scale))
+    for order in orders(rows):
+        print(order_sentence(order))
+
+
+def make(figure: Figure, study: Study) -> None:
+    """Train what a figure lacks, draw it, write its CSV and print how it compares with the report's."""
+    train_missing(jobs_of(figure, study), study)
+    finish(figure, study)
+
+
+def finish(figure: Figure, study: Study) -> None:
+    """Draw a figure whose runs are there, write its CSV and print how it compares with the report's."""
+    study.folder.mkdir(parents=True, exist_ok=True)
+    path = study.folder / figure.name
+    if figure.timed:
+        time_steps(figure, study, times_of(path))
+    ours = curves_of(figure, study)
+    files = draw_figure(figure, ours, study)
+    print_comparison(figure, compare(figure, ours), study)
+    for sentence in (run_time_sentence(figure, study, times_of(path)), scale_sentence(study)):
+        if sentence:
+            print(sentence)
+    print(f"\n{figure.name}: {', '.join(map(str, files))}", flush=True)
+
+
+def section_main(figures: Mapping[int, Figure], module: str) -> None:
+    """The command line of a section's script: `python -m figures.<section> NUMBER... [options]`; exits."""
+
+    def main(arguments: list[str]) -> None:
+        parser = parser_for(
+            f"python -m {module}", f"Regenerate figure {' and '.join(map(str, figures))} of the report."
+        )
+        parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="figures to make (default: all)")
+        add_options(parser, Options)
+        given = vars(parser.parse_args(arguments))
+        numbers = given.pop("numbers") or list(figures)
+        for unknown in set(numbers) - set(figures):
+            raise BadInput(f"figure {unknown}: expected one of {', '.join(map(str, figures))}")
+        options = Options(**given)
+        check(options)
+        study = Study.of(options)
+        for chosen in numbers:
+            make(figures[chosen], study)
+
+    run(f"python -m {module}", main)

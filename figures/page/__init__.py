@@ -1,0 +1,1 @@
+"""The report page: all figures, tables and claims in one HTML file."""

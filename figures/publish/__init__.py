@@ -1,0 +1,1 @@
+"""What has been made, written to docs/results, and README's results from it."""

@@ -1,0 +1,171 @@
+"""Puts what has been made at one scale into a folder that can be committed: docs/results/<profile>."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from figures import background
+from figures.claims.tables import write_claims
+from figures.page import layout
+from figures.page.content import Content, gather
+from figures.publish.nearness import draw_nearness, pairs_of, write_nearness
+from figures.publish.runs import restore_runs, write_runs
+from figures.sections import FIGURES, runs_for
+from reproduce.cli import option
+from reproduce.errors import BadInput
+from reproduce.experiment import Experiment
+from reproduce.files import csv_bytes, write_atomically, write_json
+from reproduce.plan.plan import make_plan
+from reproduce.profiles import Options
+from reproduce.render.comparison import write_comparison
+from reproduce.store.provenance import Origins
+from reproduce.study import Study
+from reproduce.sweep.jobs import Job
+from reproduce.unstated.answers import infer_command, write_answers
+from reproduce.unstated.candidates import QUESTIONS
+from reproduce.unstated.race import Answer, last_epoch, race, runs_of
+
+PUBLISHED = Path("docs") / "results"
+MISSING_COLUMNS = ("target", "runs_wanted", "runs_missing", "seconds_predicted", "command")
+
+
+@dataclass(frozen=True)
+class PublishOptions(Options):
+    """The options of every command that trains, and where to publish."""
+
+    out: str | None = option(None, str, "another folder; README.md then stays as it is", unset="docs/results/PROFILE")
+
+
+def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
+    """Write figures, tables, verdicts, comparison, report page, candidates, runs, and what is missing; train nothing.
+
+    Runs that an earlier publication in `out` has and the store has not, or not as long, are published again from it: a
+    publication gathers what several machines have made.
+
+    Args:
+        out: the folder to write to.
+        settings_page: where the page of candidates goes in place of it.
+
+    Raises:
+        BadInput: the data is synthetic, `out` cannot be written to, runs in the store used other data, or the earlier
+            publication is damaged.
+    """
+    options, dataset = study.options, study.dataset
+    if dataset.is_synthetic:
+        raise BadInput("only results on CIFAR-10 are published; DATA=FILE names it")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
+    restore_runs(out, study.store, dataset.fingerprint)
+    study.forget()
+    content = gather(study)
+    # Its commands are for other machines.
+    content = replace(content, study=replace(study, options=options.portable()))
+    # What an earlier publication had and this one has not would be taken for its.
+    for pattern in ("figure-*.*", "settings.*", "nearness.*"):
+        for stale in out.glob(pattern):
+            stale.unlink()
+    for picture in content.pictures.values():
+        for suffix in (".png", ".csv"):
+            shutil.copyfile(picture.with_suffix(suffix), out / picture.with_suffix(suffix).name)
+    background.make_tables(out)
+    write_claims(out / "claims.csv", content.decisions, options.profile, dataset)
+    rows = [(number, row) for number, of_figure in content.rows.items() for row in of_figure]
+    write_comparison(out / "comparison.csv", rows, options.profile, dataset.name, False, study.is_report_scale)
+    layout.write(out / "report.html", content)
+    answers = race(QUESTIONS, study) if study.is_report_scale else []
+    wanted = targets(study, answers)
+    present = _present(wanted, study)
+    origins = study.origins(one for one, _ in present.values())
+    if answers:
+        write_answers(out, answers, study, settings_page)
+        pairs = pairs_of(study)
+        write_nearness(out / "nearness.csv", pairs, study)
+        draw_nearness(out / "nearness", pairs, study, origins)
+    write_runs(out, present, study)
+    missing = _write_missing(out / "missing.csv", wanted, study)
+    write_json(
+        out / "summary.json",
+        _summary(content, study.origins(one for one, _ in present.values()), len(present), missing),
+    )
+    print(f"published: {out}", flush=True)
+
+
+def targets(study: Study, answers: Sequence[Answer]) -> dict[str, list[Job]]:
+    """The runs of each figure, of the claims, and of each question, whose stopped candidates want no more epochs."""
+    wanted = {target: runs_for(target, study) for target in (*(f.name for f in FIGURES.values()), "claims")}
+    for answer in answers:
+        end = last_epoch(answer.question) + 1
+        epochs = {
+            one.candidate: one.compared if one.has_retired and one.gaps else min(study.scale.epochs or end, end)
+            for one in answer.standings
+        }
+        of_all = (runs_of(name, answer.question, study, count) for name, count in epochs.items())
+        wanted[f"infer {answer.question.name}"] = [job for jobs in of_all for job in jobs]
+    return wanted
+
+
+def _present(wanted: dict[str, list[Job]], study: Study) -> dict[str, tuple[Experiment, list[str]]]:
+    """The runs that are wanted and at least begun, by key, with what needs them."""
+    found: dict[str, tuple[Experiment, list[str]]] = {}
+    for target, jobs in wanted.items():
+        for job in jobs:
+            if job.key in found or study.history(job.experiment):
+                users = found.setdefault(job.key, (job.experiment, []))[1]
+                if target not in users:
+                    users.append(target)
+    return found
+
+
+def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> int:
+    """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
+    options = study.options
+    plan = make_plan([job for jobs in wanted.values() for job in jobs], study)
+    longest = {job.key: job.epochs for job in plan.missing}
+    begun = {job.key: study.state(job.experiment) for job in plan.missing}
+    rows = []
+    for target, jobs in wanted.items():
+        # A run may be long enough for one target and not for another; the plan's time is to its longest use.
+        lacking = {job.key: job.epochs for job in jobs if job.key in begun and not begun[job.key].has(job.epochs)}
+        if lacking:
+            left = {key: (epochs - plan.done[key]) / (longest[key] - plan.done[key]) for key, epochs in lacking.items()}
+            seconds = round(sum(share * plan.seconds[key] for key, share in left.items()))
+            if target.startswith("infer "):
+                command = infer_command(target.removeprefix("infer "), options)
+            else:
+                command = options.portable().make_command(target)
+            rows.append([target, len({job.key for job in jobs}), len(lacking), seconds, command])
+    if rows:
+        write_atomically(path, csv_bytes([MISSING_COLUMNS, *rows]))
+    else:
+        path.unlink(missing_ok=True)
+    return len(plan.missing)
+
+
+def _summary(content: Content, found: Origins, runs: int, missing: int) -> dict[str, Any]:
+    """What the headline needs beside the CSVs."""
+    options, dataset, scale = content.study.options, content.study.dataset, content.study.scale
+    return {
+        "profile": options.profile,
+        "is_report_scale": content.study.is_report_scale,
+        "data": dataset.name,
+        "data_fingerprint": dataset.fingerprint,
+        "train_images": len(dataset.y_train),
+        "test_images": len(dataset.y_test),
+        "width": scale.width,
+        "batch_size": scale.batch_size,
+        "epochs": scale.epochs,
+        "seeds": scale.seeds,
+        "runs": runs,
+        "runs_missing": missing,
+        "figures": sorted(content.pictures),
+        "panels": len(content.orders),
+        "panels_in_report_order": sum(order.agrees for order in content.orders),
+        "engines": list(found.engines),
+        "machines": list(found.machines),
+        "command": options.make_command("all-figures", "claims", "compare"),
+        "figure_command": options.make_command("figure-N"),
+    }

@@ -1,0 +1,85 @@
+"""How near our curves are to the report's own, at its scale and with the full profile's settings, as far as runs go."""
+
+from collections.abc import Iterable, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from figures.figure import caption_of
+from figures.sections import FIGURES
+from reproduce.analysis.curves import Curve, Series, begun_curve
+from reproduce.analysis.report_curves import report_curve
+from reproduce.files import csv_bytes, write_atomically
+from reproduce.render.plotting import draw
+from reproduce.store.provenance import Origins
+from reproduce.study import Study
+from reproduce.unstated.race import gap_to
+
+COLUMNS = (
+    *("figure", "panel", "series", "quantity", "epochs_trained", "epochs_compared", "epochs_in_report"),
+    *("mean_absolute_gap", "last_epoch_compared", "ours", "report", "seeds", "profile", "data"),
+)
+
+
+def is_mostly_there(compared: int, in_report: int) -> bool:
+    """Whether ours has at least half of the epochs of the report's curve."""
+    return 2 * compared >= in_report
+
+
+class Pair(NamedTuple):
+    """One of the report's curves and ours, which has no epoch where one of its runs has not begun."""
+
+    series: Series
+    report: Curve
+    ours: Curve
+
+    @property
+    def common(self) -> np.ndarray:
+        """(C,) int: the epochs of the report's curve that ours has as well."""
+        return self.report.epochs[self.report.epochs < len(self.ours.epochs)]
+
+
+def pairs_of(study: Study) -> list[Pair]:
+    """All curves of the report's figures, each with what the results store has of it."""
+    return [
+        Pair(series, report, begun_curve(series, study.histories(series.settings)))
+        for figure in FIGURES.values()
+        for series in figure.series
+        if (report := report_curve(series)) is not None
+    ]
+
+
+def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
+    """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
+    rows = [(*_row(pair), study.scale.seeds, study.options.profile, study.dataset.name) for pair in pairs]
+    write_atomically(path, csv_bytes([COLUMNS, *rows]))
+
+
+def _row(pair: Pair) -> Sequence[object]:
+    report, ours, common = pair.report, pair.ours, pair.common
+    counts = len(ours.epochs), len(common), len(report.epochs)
+    compared: Sequence[object] = ("", "", "", "")
+    if len(common):
+        last, gap = common[-1], gap_to(report, ours, len(ours.epochs))
+        values = (gap, ours.mean()[last], report.mean()[report.epochs == last][0])
+        gap, value, expected = (f"{number:.4f}" for number in values)
+        compared = (gap, last, value, expected)
+    return (pair.series.figure, *report[:3], *counts, *compared)
+
+
+def draw_nearness(path: Path, pairs: Iterable[Pair], study: Study, found: Origins) -> list[Path]:
+    """Draw the panels whose curves are all mostly there, the report's above ours; the files, if there are any."""
+    report, ours = [], []
+    for (figure, panel), group in groupby(pairs, key=lambda pair: (pair.series.figure, pair.report.panel)):
+        of_panel = list(group)
+        if len(of_panel) > 1 and all(is_mostly_there(len(pair.common), len(pair.report.epochs)) for pair in of_panel):
+            name = ", ".join(filter(None, (f"figure {figure}", panel)))
+            report += [pair.report._replace(panel=name) for pair in of_panel]
+            ours += [pair.ours._replace(panel=name) for pair in of_panel]
+    if not ours:
+        return []
+    lengths = sorted({len(curve.epochs) for curve in ours})
+    caption = caption_of(study, " or ".join(map(str, lengths)), found)
+    return draw(path, "Panels trained at the report's own scale", report, ours, caption, study.dataset.is_synthetic)

@@ -1,0 +1,95 @@
+"""Curves: what a figure draws, whether the report's or ours."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from reproduce.files import csv_bytes, write_atomically
+from reproduce.store.history import History, is_complete
+
+COLUMNS = ("panel", "series", "quantity", "epoch", "seed", "value")
+QUANTITIES = {
+    "train error (%)": lambda row: 100 - row.train_accuracy,
+    "train accuracy (%)": lambda row: row.train_accuracy,
+    "test error (%)": lambda row: 100 - row.test_accuracy,
+    "test accuracy (%)": lambda row: row.test_accuracy,
+}
+SYNTHETIC_MARK = ", synthetic data"
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve as it is declared: what it is called, and the runs that give it.
+
+    Attributes:
+        figure: the figure of the report that shows it; None if none does.
+        panel, name, quantity: as in the report's own CSV (`reproduce/analysis/report/`); the quantity is one of
+            `QUANTITIES`.
+        settings: of Experiment; what makes its runs differ from the report's `Conv_NN`.
+        epochs: how many the full profile trains: the length of the report's axis.
+    """
+
+    figure: int | None
+    panel: str
+    name: str
+    quantity: str
+    settings: Mapping[str, Any]
+    epochs: int
+
+    @property
+    def label(self) -> str:
+        """Panel and name, as far as there are any: `max pooling, Adam`."""
+        return ", ".join(filter(None, (self.panel, self.name)))
+
+
+class Curve(NamedTuple):
+    """One quantity of one series over the epochs."""
+
+    panel: str
+    series: str
+    quantity: str
+    epochs: np.ndarray
+    """(E,) int, ascending"""
+    values: np.ndarray
+    """(S, E) float64, percent, a row a seed; not a number from the epoch in which a run diverged"""
+
+    def mean(self) -> np.ndarray:
+        """(E,) mean over the seeds that have not diverged; not a number where all have."""
+        present = np.isfinite(self.values)
+        total = np.where(present, self.values, 0).sum(axis=0)
+        return np.divide(total, present.sum(axis=0), out=np.full(len(self.epochs), np.nan), where=present.any(axis=0))
+
+    def diverged(self) -> int:
+        """How many seeds have no number in the last epoch."""
+        return int((~np.isfinite(self.values[:, -1])).sum())
+
+
+def curve_of(series: Series, histories: Iterable[History], epochs: int) -> Curve:
+    """The first `epochs` epochs of a series' runs, which differ in their seeds alone."""
+    rows = []
+    for history in histories:
+        values = [QUANTITIES[series.quantity](row) for row in history[:epochs]]
+        rows.append(values + [np.nan] * (epochs - len(values)))
+    return Curve(series.panel, series.name, series.quantity, np.arange(epochs), np.array(rows, np.float64))
+
+
+def begun_curve(series: Series, histories: Sequence[History]) -> Curve:
+    """A series' curve as far as all of its runs go; without any epoch if one has none."""
+    epochs = max(len(history) for history in histories)
+    while epochs and not all(is_complete(history, epochs) for history in histories):
+        epochs -= 1
+    return curve_of(series, histories, epochs)
+
+
+def write_curves(path: Path, curves: Iterable[Curve], is_synthetic: bool) -> None:
+    """Write what a figure draws as CSV, a row for each seed and epoch; synthetic results say so in their quantity."""
+    lines: list[Sequence[object]] = [COLUMNS]
+    for curve in curves:
+        quantity = curve.quantity + (SYNTHETIC_MARK if is_synthetic else "")
+        for seed, values in enumerate(curve.values):
+            for epoch, value in zip(curve.epochs, values, strict=True):
+                lines.append([curve.panel, curve.series, quantity, int(epoch), seed, f"{value:.4f}"])
+    write_atomically(path, csv_bytes(lines))

@@ -1,0 +1,184 @@
+"""Command lines made from dataclasses: every option is a field with its sentence beside it."""
+
+import argparse
+import dataclasses
+import difflib
+import gc
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterable
+from typing import Any, NoReturn
+
+from reproduce.errors import BadInput, Failure
+from reproduce.signals import Interrupted, handle_signals
+from reproduce.text import printable
+
+Parse = Callable[[str], Any]
+
+
+def option(default: Any, parse: Parse, help: str, unset: str = "the profile's") -> Any:
+    """A dataclass field that is also a command line option.
+
+    Args:
+        default: the field's default.
+        parse: makes the value from the option's text; raises ValueError('expected ...') where it cannot.
+        help: one sentence.
+        unset: what a default of None stands for.
+    """
+    return dataclasses.field(default=default, metadata={"parse": parse, "help": help, "unset": unset})
+
+
+def whole_number(low: int, high: int) -> Parse:
+    """A parser for whole numbers from low to high."""
+
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or not low <= value <= high:
+            raise ValueError(f"expected a whole number from {low} to {high}")
+        return value
+
+    return parse
+
+
+def number(low: float, high: float, low_included: bool = True) -> Parse:
+    """A parser for finite numbers from low (or above it) to high."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high) or (value == low and not low_included):
+            raise ValueError(f"expected a number {'from' if low_included else 'above'} {low} to {high}")
+        return value
+
+    return parse
+
+
+def one_of(*names: str) -> Parse:
+    """A parser for names."""
+
+    def parse(text: str) -> str:
+        if text not in names:
+            raise ValueError(f"expected {', '.join(names[:-1])} or {names[-1]}{suggestion(text, names)}")
+        return text
+
+    return parse
+
+
+def yes_or_no(text: str) -> bool:
+    """A parser for yes and no."""
+    if text not in ("yes", "no"):
+        raise ValueError("expected yes or no")
+    return text == "yes"
+
+
+def suggestion(text: str, names: Iterable[str]) -> str:
+    """'; did you mean ...?' where a name is near, and nothing where none is."""
+    near = difflib.get_close_matches(text, list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """Raises BadInput, one line, where argparse would print its usage and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+    def parse_args(self, arguments: list[str]) -> argparse.Namespace:
+        known, unknown = self.parse_known_args(arguments)
+        if unknown:
+            name = unknown[0].split("=")[0]
+            raise BadInput(f"no such option: {name}{suggestion(name, self._option_string_actions)}")
+        return known
+
+
+def parser_for(prog: str, description: str) -> OneLineParser:
+    # Abbreviations would change their meaning with every option added.
+    return OneLineParser(prog=prog, description=description, allow_abbrev=False)
+
+
+def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Iterable[str] = ()) -> None:
+    """Add `--field-name` (and `--field_name`) for each field that `option` made; unset ones stay out of the result."""
+    for field in dataclasses.fields(dataclass):
+        if "parse" not in field.metadata or field.name in leave_out:
+            continue
+        names = dict.fromkeys([f"--{field.name.replace('_', '-')}", f"--{field.name}"])
+        parser.add_argument(
+            *names,
+            dest=field.name,
+            default=argparse.SUPPRESS,
+            type=checked(field.metadata["parse"]),
+            metavar=field.name.upper(),
+            help=field.metadata["help"].replace("%", "%%")
+            + f" (default: {_shown(field.default, field.metadata['unset'])})",
+        )
+
+
+def checked(parse: Parse) -> Parse:
+    """A parser as argparse wants it: what was expected, and what was found."""
+
+    def converted(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{error}; found {text!r}") from None
+
+    return converted
+
+
+def _shown(default: Any, unset: str) -> str:
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    if isinstance(default, tuple):
+        return ",".join("x".join(map(str, item)) for item in default)
+    return unset if default is None else str(default)
+
+
+def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | None = None) -> NoReturn:
+    """Call a command's main and exit: 0 on success; 2 on bad input and 1 on failure, with one line for either.
+
+    SIGINT and SIGTERM exit with 130 and 143. `--debug`, anywhere, shows the traceback as well.
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    is_debugging = "--debug" in arguments
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    handle_signals()
+    try:
+        main(arguments)
+        sys.stdout.flush()
+        # Python would look through all libraries for garbage before it ends: a fifth of a second.
+        gc.freeze()
+    except BaseException as error:
+        explained = _explained(error)
+        if explained is None:
+            raise
+        if is_debugging:
+            traceback.print_exc()
+        status, message = explained
+        print(f"{prog}: {printable(message)}", file=sys.stderr)
+        sys.exit(status)
+    sys.exit(0)
+
+
+def _explained(error: BaseException) -> tuple[int, str] | None:
+    """Exit status and line for what a command may end with; None for what is a fault of this package."""
+    if isinstance(error, (BadInput, Failure)):
+        return error.exit_status, str(error)
+    if isinstance(error, Interrupted):
+        return error.exit_status, "stopped; nothing finished is lost, and the same command goes on from here"
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has gone (`| head`); Python would complain once more while closing it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1, "nobody reads what this prints any more; nothing finished is lost"
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return 1, f"{where}{error.strerror or error}; earlier results are intact"
+    if isinstance(error, MemoryError):
+        return 1, "not enough memory; a smaller BATCH_SIZE or TRAIN_SIZE needs less"
+    return None

@@ -1,0 +1,1 @@
+"""Any source of CIFAR-10, checked, as one Dataset."""

@@ -1,0 +1,159 @@
+"""CIFAR-10 in the course's HDF5 layout: from a file, from the official archives, or a synthetic stand-in."""
+
+import hashlib
+import shutil
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from reproduce.data.archives import is_archive, is_unpacked_archive, read_archive
+from reproduce.data.download import fetch_archive
+from reproduce.data.hdf5 import HDF5_SIGNATURE, read_hdf5, to_unit_range, write_hdf5
+from reproduce.data.synthetic import synthetic_images
+from reproduce.errors import BadInput, Failure
+
+OFFICIAL_NAME = "CIFAR-10"
+SYNTHETIC_NAME = "synthetic images (not CIFAR-10)"
+SYNTHETIC_SIZES = (5000, 1000)
+CACHE = Path("data") / "CIFAR10.hdf5"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images and labels, and where they are from.
+
+    Attributes:
+        x_train, x_test: (N, 3, 32, 32) float32 in [0, 1].
+        y_train, y_test: (N,) int32, 0 to 9.
+        name: what captions call it.
+        is_synthetic: whether it is the procedural stand-in.
+    """
+
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    name: str
+    is_synthetic: bool = False
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The first 16 hexadecimal digits of SHA-256 over the decoded arrays: shapes, then values."""
+        digest = hashlib.sha256()
+        for array in (self.x_train, self.y_train, self.x_test, self.y_test):
+            digest.update(str(array.shape).encode())
+            digest.update(np.ascontiguousarray(array))
+        return digest.hexdigest()[:16]
+
+    def first(self, train_size: int | None, test_size: int | None) -> "Dataset":
+        """The first images of each part, in the file's order; None keeps all.
+
+        Raises:
+            BadInput: there are fewer images than asked for.
+        """
+        for option, size, present in (
+            ("train_size", train_size, len(self.y_train)),
+            ("test_size", test_size, len(self.y_test)),
+        ):
+            if size is not None and size > present:
+                raise BadInput(
+                    f"{option}: {size} images wanted, and {self.name} has {present}; "
+                    f"{option.upper()}={present} takes them all"
+                )
+        return Dataset(
+            self.x_train[:train_size],
+            self.y_train[:train_size],
+            self.x_test[:test_size],
+            self.y_test[:test_size],
+            self.name,
+            self.is_synthetic,
+        )
+
+
+def read(path: str | Path) -> Dataset:
+    """Read CIFAR-10 from the course's HDF5 file, an official archive, or an unpacked official archive.
+
+    Raises:
+        BadInput: the file is missing, damaged, or holds something else; the message says what and where.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise BadInput(f"{path}: no such file; expected CIFAR-10 as HDF5 or as an official archive")
+    try:
+        if path.is_dir() or is_archive(path):
+            if path.is_dir() and not is_unpacked_archive(path):
+                raise BadInput(f"{path}: expected a folder with data_batch_1.bin or data_batch_1; found neither")
+            x_train, y_train, x_test, y_test = read_archive(path)
+            name = "CIFAR-10 (folder, sums not checked)" if path.is_dir() else OFFICIAL_NAME
+            return Dataset(to_unit_range(x_train), y_train, to_unit_range(x_test), y_test, name)
+        with path.open("rb") as stream:
+            found = stream.read(len(HDF5_SIGNATURE))
+        if found != HDF5_SIGNATURE:
+            raise BadInput(
+                f"{path}: expected an HDF5 file or a .tar.gz archive; it begins with the bytes "
+                f"{found.hex(' ') or '(none)'}"
+            )
+        parts, source, is_synthetic = read_hdf5(path)
+        name = SYNTHETIC_NAME if is_synthetic else source or path.name
+        return Dataset(parts["X_train"], parts["Y_train"], parts["X_test"], parts["Y_test"], name, is_synthetic)
+    except PermissionError:
+        raise BadInput(f"{path}: may not be read by this user") from None
+
+
+def synthetic(train_size: int, test_size: int, seed: int = 0) -> Dataset:
+    """The procedural stand-in, as a Dataset; the same seed and sizes give the same images."""
+    x_train, y_train = synthetic_images(train_size, seed, "train")
+    x_test, y_test = synthetic_images(test_size, seed, "test")
+    return Dataset(to_unit_range(x_train), y_train, to_unit_range(x_test), y_test, SYNTHETIC_NAME, is_synthetic=True)
+
+
+def prepare(path: Path) -> None:
+    """Download the official archive and write it to `path` in the course's layout; of several processes, one does.
+
+    Raises:
+        Failure: the download failed.
+        BadInput: what arrived is not the official archive.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    download = path.parent / "download"
+    with FileLock(path.parent / ".lock"):
+        if path.exists():
+            return
+        x_train, y_train, x_test, y_test = read_archive(fetch_archive(download))
+        parts = {"X_train": x_train, "Y_train": y_train, "X_test": x_test, "Y_test": y_test}
+        write_hdf5(path, parts, OFFICIAL_NAME)
+        shutil.rmtree(download)
+
+
+def load(data: str | None, train_size: int | None, test_size: int | None, may_be_synthetic: bool) -> Dataset:
+    """The data that a command is to use, cut to the first so many images of each part.
+
+    Args:
+        data: a file or folder, "synthetic", or None for the file in `data/`, downloaded if it is not there.
+        may_be_synthetic: whether to go on with the stand-in, saying so, where the download fails.
+
+    Raises:
+        BadInput: the data cannot be used, or cannot be had and may not be replaced.
+    """
+    if data is None:
+        try:
+            if not CACHE.exists():
+                prepare(CACHE)
+            data = str(CACHE)
+        except (BadInput, Failure) as error:
+            if not may_be_synthetic:
+                raise BadInput(f"CIFAR-10 is needed here, and cannot be had: {error}") from None
+            print(
+                f"\n{'*' * 100}\n*** SYNTHETIC DATA, NOT CIFAR-10: the download failed, and what follows says nothing "
+                f"about CIFAR-10.\n*** {error}\n{'*' * 100}\n",
+                file=sys.stderr,
+                flush=True,
+            )
+            data = "synthetic"
+    if data == "synthetic":
+        return synthetic(train_size or SYNTHETIC_SIZES[0], test_size or SYNTHETIC_SIZES[1])
+    return read(data).first(train_size, test_size)

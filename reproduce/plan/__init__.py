@@ -1,0 +1,1 @@
+"""Predicts what training costs, and times training steps; trains no run."""

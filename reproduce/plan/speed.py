@@ -1,0 +1,99 @@
+"""How fast a device trains a network, told from a few batches."""
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reproduce import engine
+from reproduce.augmentation import augment
+from reproduce.data.dataset import Dataset
+from reproduce.devices import get_device, send
+from reproduce.experiment import Experiment
+from reproduce.plan.plan import Speed
+from reproduce.store import checkpoint, runs
+from reproduce.store.checkpoint import Progress
+from reproduce.sweep import cost
+from reproduce.sweep.task import Source
+from reproduce.training import EPOCH_START, Calculate_Test_Accuracy, build, train_epoch
+
+# A network's timing takes about so long after its first step, and at least so many batches.
+SECONDS_A_NETWORK, FEWEST_BATCHES = 1.5, 3
+# Where even one batch of the experiment's size would take longer than that several times over, fewer images are timed.
+LARGEST_SHARE, SMALLEST_BATCH = 4, 25
+
+
+def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: str, store: Path) -> Speed:
+    """Time a few batches of a network, a test, and a checkpoint into the results store's file system.
+
+    Args:
+        store: an existing folder.
+
+    Raises:
+        BadInput, ValueError: no such device or engine.
+    """
+    place = get_device(device)
+    with engine.using(engine.resolve(engine_name, device)):
+        model, optimizer = build(experiment, place)
+        arrays = (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)
+        x_train, y_train, x_test, y_test = (send(place, array) for array in arrays)
+        full = min(experiment.batch_size, len(dataset.y_train))
+
+        def steps(count: int, batch: int) -> float:
+            order = np.arange(count * batch) % len(dataset.y_train)
+            return _seconds(lambda: train_epoch(model, optimizer, x_train, y_train, order, batch))
+
+        batch = min(SMALLEST_BATCH, full)
+        # The first step allocates memory and compiles.
+        steps(1, batch)
+        small = steps(1, batch)
+        if small * full / batch < LARGEST_SHARE * SECONDS_A_NETWORK:
+            batch = full
+            steps(1, batch)
+        count = max(FEWEST_BATCHES, math.ceil(SECONDS_A_NETWORK / max(steps(1, batch), 1e-3)))
+        training = steps(count, batch) / (count * batch)
+        test = min(len(dataset.y_test), max(batch, int(SECONDS_A_NETWORK / training)))
+        x_test, y_test = x_test[:test], y_test[:test]
+        testing = _seconds(lambda: Calculate_Test_Accuracy(x_test, y_test, model, batch)) / test
+        saving = _saving(experiment, dataset, model, optimizer, store)
+        augmenting = 0.0
+        if experiment.augmentation != "none":
+            few = min(200, len(dataset.y_train))
+            x, y = dataset.x_train[:few], dataset.y_train[:few]
+            augmenting = _seconds(lambda: augment(x, y, experiment.augmentation)) / few
+    return Speed(training, testing, saving, augmenting, count)
+
+
+def _seconds(function: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    function()
+    return time.perf_counter() - started
+
+
+def _saving(experiment: Experiment, dataset: Dataset, model: Any, optimizer: Any, store: Path) -> float:
+    """Seconds for a checkpoint and the files beside it."""
+    folder = Path(tempfile.mkdtemp(prefix=".plan-", dir=store))
+    order = np.arange(cost.training_images(experiment, len(dataset.y_train)))
+    progress = Progress(order, [], EPOCH_START)
+
+    def save() -> None:
+        checkpoint.save(folder, experiment.settings(), {}, model, optimizer, progress)
+        runs.write_side_files(folder, experiment, [], {"versions": "x" * cost.SIDE_FILES_BYTES})
+
+    try:
+        return _seconds(save)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure_on_worker(experiment: Experiment, source: Source, device: int, engine_name: str, store: Path) -> Speed:
+    """Time a network in a worker of a Dask cluster, as a run of it would go there."""
+    from reproduce.sweep import dask_worker
+
+    with dask_worker.one_at_a_time:
+        return measure(experiment, dask_worker.load_once(source), device, engine_name, store)

@@ -1,0 +1,1 @@
+"""How things look: pictures, tables, Markdown, HTML. Opens no results store."""

@@ -1,0 +1,77 @@
+"""A comparison with the report as text, as cells of a table, and as comparison.csv."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from reproduce.analysis.comparison import PanelOrder, Row
+from reproduce.analysis.curves import SYNTHETIC_MARK
+from reproduce.files import csv_bytes, write_atomically
+from reproduce.text import NO_VALUE, format_table, shown
+
+NOT_IN_THE_REPORT = "not in the report"
+
+
+def header(is_report_scale: bool) -> tuple[str, ...]:
+    """The heading of `cells_of`."""
+    gaps = ("gap", "mean |gap|") if is_report_scale else ()
+    return ("panel", "series", "epoch", "ours", "", "report", *gaps, "our rank", "report's", "tau", "data")
+
+
+def cells_of(row: Row, data_name: str, is_report_scale: bool) -> tuple[str, ...]:
+    """A row as readers see it; the data's name is one of its columns. Gaps only where the scale is the report's."""
+    spread = f"±{row.spread:.1f}" if row.seeds - row.diverged > 1 else ""
+    note = f" ({row.diverged} of {row.seeds} seeds diverged)" if row.diverged else ""
+    gaps = (shown(row.gap, "+.1f"), shown(row.mean_absolute_gap)) if is_report_scale else ()
+    ranks = [NO_VALUE if rank is None else str(rank) for rank in (row.our_rank, row.report_rank)]
+    report = NOT_IN_THE_REPORT if row.report_rank is None else shown(row.report)
+    values = (str(row.epoch), shown(row.ours), spread, report)
+    return (row.panel, row.series, *values, *gaps, *ranks, shown(row.tau, "+.2f"), data_name + note)
+
+
+def table(rows: Sequence[Row], data_name: str, is_report_scale: bool) -> str:
+    """The comparison as text, for a terminal."""
+    cells = [header(is_report_scale), *(cells_of(row, data_name, is_report_scale) for row in rows)]
+    return format_table(cells, left=(0, 1, len(cells[0]) - 1))
+
+
+def order_sentence(order: PanelOrder) -> str:
+    """Whether our series come in the report's order, best first."""
+    name = f"{order.panel}: " if order.panel else ""
+    verdict = "same order as in the report" if order.agrees else "another order than in the report"
+    sentence = f"{name}{verdict} at epoch {order.epoch}, best first: {', '.join(order.ours)}"
+    return sentence if order.agrees else f"{sentence}; the report: {', '.join(order.report)}"
+
+
+def orders_sentence(orders: Sequence[PanelOrder], whose: str = "The series") -> str:
+    """In how many panels the series come in the report's order."""
+    return f"{whose} come in the report's order in {sum(o.agrees for o in orders)} of {len(orders)} panels."
+
+
+COLUMNS = (
+    *("figure", "panel", "series", "quantity", "epoch", "ours", "spread", "report", "gap", "mean_absolute_gap"),
+    *("our_rank", "report_rank", "kendall_tau", "diverged", "seeds", "profile", "data"),
+)
+
+
+def write_comparison(
+    path: Path, rows: Sequence[tuple[int, Row]], profile: str, data_name: str, is_synthetic: bool, is_report_scale: bool
+) -> None:
+    """Write the comparison of all figures as CSV; numbers in percent and points, empty where there is none.
+
+    Gaps are left empty where the scale is not the report's: they would compare networks of different sizes. Synthetic
+    results say so in their quantity.
+    """
+
+    def number(value: float) -> str:
+        return f"{value:.4f}" if math.isfinite(value) else ""
+
+    lines: list[Sequence[object]] = [COLUMNS]
+    for figure, row in rows:
+        gaps = [number(row.gap), number(row.mean_absolute_gap)] if is_report_scale else ["", ""]
+        quantity = row.quantity + (SYNTHETIC_MARK if is_synthetic else "")
+        values = [number(row.ours), number(row.spread), number(row.report), *gaps]
+        ranks = ["" if rank is None else rank for rank in (row.our_rank, row.report_rank)]
+        counts = [*ranks, number(row.tau), row.diverged, row.seeds]
+        lines.append([figure, row.panel, row.series, quantity, row.epoch, *values, *counts, profile, data_name])
+    write_atomically(path, csv_bytes(lines))

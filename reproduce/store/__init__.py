@@ -1,0 +1,1 @@
+"""The results store: the only code that reads or writes `results/runs`."""

@@ -1,0 +1,187 @@
+"""Checkpoints: all that a training run needs to go on as if it had never stopped, in one npz file with its checksum.
+
+The newest two are kept. A checkpoint also holds the run's settings, provenance and history, so that the files beside it
+can be checked, and written again, from it. A record is these alone: of a run that was made and published elsewhere.
+"""
+
+import hashlib
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from reproduce.errors import first_line
+from reproduce.files import write_atomically
+from reproduce.store.history import EpochRecord, History
+
+if TYPE_CHECKING:
+    from chainer import Chain, GradientMethod
+
+    from reproduce.training import PartialEpoch
+
+FORMAT = 1
+LATEST, PREVIOUS, RECORD = "checkpoint.npz", "checkpoint.previous.npz", "record.npz"
+MOST_MEMBERS = 10_000
+NOT_OURS = "not a checkpoint that this package wrote"
+
+
+class Damaged(Exception):
+    """A checkpoint cannot be used; says why in one line."""
+
+
+class Progress(NamedTuple):
+    """What a run carries from step to step beside its network and optimizer."""
+
+    order: np.ndarray
+    """(N,) int64: which training image stands where in the set, as every shuffle so far has left it"""
+    history: History
+    unfinished: "PartialEpoch"
+
+
+class Record(NamedTuple):
+    """What a checkpoint says without its network."""
+
+    settings: dict[str, Any]
+    provenance: dict[str, Any]
+    history: History
+
+
+def save(
+    folder: Path,
+    settings: dict[str, Any],
+    provenance: dict[str, Any],
+    model: "Chain",
+    optimizer: "GradientMethod",
+    progress: Progress,
+) -> None:
+    """Write network, optimizer, the state of NumPy's global generator and the progress; keep the checkpoint before."""
+    from chainer.serializers import DictionarySerializer
+
+    serializer = DictionarySerializer()
+    serializer["model"].save(model)
+    serializer["optimizer"].save(optimizer)
+    content = {name: np.asarray(value) for name, value in serializer.target.items()}
+    _, keys, position, has_gauss, cached_gaussian = np.random.get_state()
+    content["random/keys"] = keys
+    content["random/position"] = np.array([position, has_gauss])
+    content["random/cached_gaussian"] = np.array(cached_gaussian)
+    content["order"] = progress.order
+    content["unfinished"] = np.array(progress.unfinished, np.float64)
+    content.update(_record_arrays(Record(settings, provenance, progress.history)))
+    content["checksum/all"] = _checksum(content)
+    latest = folder / LATEST
+    if latest.exists():
+        latest.replace(folder / PREVIOUS)
+    write_atomically(latest, _packed(content))
+
+
+def save_record(folder: Path, brief: Record) -> None:
+    """Write what a run gave elsewhere, without the network that it would need to go on."""
+    write_atomically(folder / RECORD, _packed(_record_arrays(brief)))
+
+
+def _record_arrays(brief: Record) -> dict[str, np.ndarray]:
+    about = {"format": FORMAT, "settings": brief.settings, "provenance": brief.provenance}
+    arrays = {
+        "about": np.frombuffer(json.dumps(about, sort_keys=True).encode(), np.uint8),
+        "history": np.array(brief.history, np.float64).reshape(-1, len(EpochRecord._fields)),
+    }
+    return {**arrays, "checksum/brief": _checksum(arrays)}
+
+
+def _packed(content: dict[str, np.ndarray]) -> bytes:
+    packed = io.BytesIO()
+    np.savez(packed, **content)
+    return packed.getvalue()
+
+
+def read_record(path: Path) -> Record:
+    """Settings, provenance and history of a checkpoint, checked.
+
+    Raises:
+        Damaged: the file is not a whole checkpoint of this format.
+    """
+    brief = _read_arrays(path, ["about", "history", "checksum/brief"])
+    checksum = brief.pop("checksum/brief")
+    if not np.array_equal(checksum, _checksum(brief)):
+        raise Damaged("damaged: its checksum does not match")
+    try:
+        about = json.loads(brief["about"].tobytes())
+        if about["format"] != FORMAT:
+            raise Damaged(f"a checkpoint of format {about['format']!r:.20}; this version writes {FORMAT}")
+        history = [EpochRecord(int(row[0]), *map(float, row[1:])) for row in brief["history"]]
+        return Record(dict(about["settings"]), dict(about["provenance"]), history)
+    except (LookupError, TypeError, ValueError, RecursionError):  # whole, and made by somebody else
+        raise Damaged(NOT_OURS) from None
+
+
+def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
+    """Bring back what `save` wrote, into `model`, `optimizer` and NumPy's global generator.
+
+    Nothing is touched before the whole file has been checked.
+
+    Raises:
+        Damaged: the file is not a whole checkpoint of this network and optimizer.
+    """
+    from chainer.serializers import NpzDeserializer
+
+    from reproduce.training import PartialEpoch
+
+    history = read_record(path).history
+    content = _read_arrays(path)
+    checksum = content.pop("checksum/all", None)
+    if checksum is None or not np.array_equal(checksum, _checksum(content)):
+        raise Damaged("damaged: its checksum does not match")
+    try:
+        NpzDeserializer(content, path="model/").load(model)
+        NpzDeserializer(content, path="optimizer/").load(optimizer)
+        position, has_gauss = map(int, content["random/position"])
+        np.random.set_state(
+            ("MT19937", content["random/keys"], position, has_gauss, float(content["random/cached_gaussian"]))
+        )
+        next_image, loss, accuracy, batches, seconds = content["unfinished"].tolist()
+    except Exception as error:  # whole, and of another network, for which Chainer has errors of many types
+        raise Damaged(f"not of this network: {_reason(error)}") from None
+    return Progress(content["order"], history, PartialEpoch(int(next_image), loss, accuracy, int(batches), seconds))
+
+
+def _read_arrays(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:
+    """Some or all arrays of an npz file, no member of which can be larger than the file itself.
+
+    Raises:
+        Damaged: it is not such a file, or an array is missing.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            is_crowded = len(members) > MOST_MEMBERS or sum(m.file_size for m in members) > path.stat().st_size
+            if is_crowded or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                raise Damaged(NOT_OURS)
+            wanted = [f"{name}.npy" for name in names] if names else [member.filename for member in members]
+            return {name.removesuffix(".npy"): _read_array(archive, name) for name in wanted}
+    except Damaged:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy each have their own for a damaged file
+        raise Damaged(_reason(error)) from None
+
+
+def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    with archive.open(name) as member:
+        return np.lib.format.read_array(member, allow_pickle=False)
+
+
+def _reason(error: Exception) -> str:
+    return f"damaged: {first_line(error)}"
+
+
+def _checksum(content: dict[str, np.ndarray]) -> np.ndarray:
+    """SHA-256 over names, types, shapes and values: (32,) uint8."""
+    digest = hashlib.sha256()
+    for name in sorted(content):
+        array = content[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return np.frombuffer(digest.digest(), np.uint8)

@@ -1,0 +1,184 @@
+"""What a number needs beside it to be made again: versions, machine, data, engine, command line.
+
+`provenance` is that of one run; `Origins` is what those of several runs have in common, and where they differ.
+"""
+
+import datetime
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reproduce.data.dataset import Dataset
+from reproduce.engine import threads
+from reproduce.errors import BadInput
+from reproduce.files import json_bytes
+
+# What in the environment says how numbers are computed: numbers of threads, and CuPy's leave to round products to TF32.
+COMPUTING_SETTINGS = ("_NUM_THREADS", "CUPY_TF32")
+
+
+def provenance(
+    dataset: Dataset, engine: str, device: int, earlier: dict[str, Any] | None, epochs_done: int
+) -> dict[str, Any]:
+    """All that is known before a run begins or goes on, in a form that JSON keeps.
+
+    Args:
+        earlier: the run's provenance so far, if it goes on; kept under `earlier`, newest first.
+        epochs_done: the epochs that are finished already.
+    """
+    before = []
+    if earlier:
+        before = [{name: value for name, value in earlier.items() if name not in ("earlier", "checksum")}]
+        before += earlier.get("earlier", [])
+    found = {
+        "from_epoch": epochs_done,
+        "earlier": before,
+        "data": {
+            "name": dataset.name,
+            "fingerprint": dataset.fingerprint,
+            "is_synthetic": dataset.is_synthetic,
+            "train_images": len(dataset.y_train),
+            "test_images": len(dataset.y_test),
+        },
+        "engine": engine,
+        "device": _device(device),
+        "python": platform.python_version(),
+        "packages": _packages(),
+        "platform": platform.platform(),
+        "cpu": _cpu(),
+        "cpu_cores": threads.cores(),
+        "engine_threads": threads.COUNT,
+        "computing_settings": {n: value for n, value in os.environ.items() if n.endswith(COMPUTING_SETTINGS)},
+        "git": _git(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+    }
+    return {**found, "checksum": checksum_of(found)}
+
+
+def checksum_of(provenance: dict[str, Any]) -> str:
+    """SHA-256 over all of a provenance but its checksum."""
+    rest = {name: value for name, value in provenance.items() if name != "checksum"}
+    return hashlib.sha256(json_bytes(rest)).hexdigest()
+
+
+@functools.cache
+def _packages() -> dict[str, str]:
+    """Every installed package and its version; looked up once, since that takes a tenth of a second."""
+    all_metadata = (found.metadata for found in importlib.metadata.distributions())
+    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in all_metadata))
+
+
+def _device(device: int) -> str:
+    if device < 0:
+        return "CPU"
+    from chainer.backends import cuda
+
+    return f"GPU {device}: {cuda.cupy.cuda.runtime.getDeviceProperties(device)['name'].decode()}"
+
+
+def _cpu() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git() -> dict[str, Any] | None:
+    """The commit of this package's own checkout, and whether the checkout differs from it; None outside of one."""
+    here = Path(__file__).resolve().parents[1]
+
+    def ask(*arguments: str) -> str:
+        command = ["git", "-C", str(here), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
+    try:
+        if Path(ask("rev-parse", "--show-toplevel")).resolve() != here.parent:
+            return None
+        return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+# The packages whose versions may change a number; a provenance names all that are installed.
+COMPUTING_PACKAGES = ("chainer", "numpy", "scipy", "numba", "llvmlite", "h5py", "cupy")
+
+
+@dataclass(frozen=True)
+class Origins:
+    """What the provenances of several runs have in common, and where they differ.
+
+    Attributes:
+        engines: `fast engine on CPU`, in the order met.
+        versions: each package, and Python, with every version met.
+        machines: processor and platform.
+        commits: of this package's checkout, and whether it had changes.
+    """
+
+    engines: tuple[str, ...] = ()
+    versions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    machines: tuple[str, ...] = ()
+    commits: tuple[str, ...] = ()
+
+    @property
+    def engines_text(self) -> str:
+        return " and ".join(self.engines)
+
+    def warnings(self) -> list[str]:
+        """A sentence for each way in which the runs were not computed alike."""
+        sentences = []
+        if len(self.engines) > 1:
+            sentences.append(f"Engines differ between the runs: {self.engines_text}.")
+        differing = [f"{name} {' and '.join(found)}" for name, found in self.versions if len(found) > 1]
+        if differing:
+            sentences.append(f"Package versions differ between the runs: {', '.join(differing)}.")
+        return sentences
+
+
+def summarize(provenances: Mapping[Path, dict[str, Any] | None], fingerprint: str) -> Origins:
+    """What the provenances of runs that are to be compared have in common; of runs that were resumed, all their parts.
+
+    Args:
+        provenances: by the runs' folders.
+        fingerprint: of the data that all of them must have used.
+
+    Raises:
+        BadInput: a run used other data, or its provenance is missing or damaged.
+    """
+    engines: dict[str, None] = {}
+    versions: dict[str, dict[str, None]] = {}
+    machines: dict[str, None] = {}
+    commits: dict[str, None] = {}
+    for folder, found in provenances.items():
+        try:
+            for part in [found, *found.get("earlier", [])]:
+                _check_data(folder, part["data"]["fingerprint"], fingerprint)
+                engines[f"{part['engine']} engine on {part['device']}"] = None
+                machines[f"{part['cpu']}, {part['platform']}"] = None
+                if git := part["git"]:
+                    commits[git["commit"][:12] + (" with changes" if git["dirty"] else "")] = None
+                for name, version in {"Python": part["python"], **part["packages"]}.items():
+                    if name == "Python" or name.lower().startswith(COMPUTING_PACKAGES):
+                        versions.setdefault(name, {})[str(version)] = None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise BadInput(f"{folder / 'provenance.json'}: expected a run's provenance; {error} is not there") from None
+    named = tuple((name, tuple(found)) for name, found in versions.items())
+    return Origins(tuple(engines), named, tuple(machines), tuple(commits))
+
+
+def _check_data(folder: Path, used: object, expected: str) -> None:
+    if used != expected:
+        raise BadInput(
+            f"{folder}: this run used the data {str(used)[:40]!r}, and it is asked for beside runs on {expected!r}; "
+            "runs on different data are not mixed"
+        )

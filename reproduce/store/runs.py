@@ -1,0 +1,256 @@
+"""The results store: one folder a run, `<results>/runs/<key>/`.
+
+The truth about a run is its newest whole checkpoint, or the record of a longer run that was made elsewhere (see
+`checkpoint`). experiment.json, history.csv and provenance.json say the same for
+people and other programs; where one of them differs, it is damaged, is set aside, and is written again.
+"""
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from reproduce.errors import BadInput, first_line
+from reproduce.experiment import Experiment
+from reproduce.files import json_bytes, read_at_most, remove_unfinished, set_aside, write_atomically
+from reproduce.store import checkpoint
+from reproduce.store.checkpoint import LATEST, PREVIOUS, RECORD, Damaged, Record
+from reproduce.store.history import History, history_bytes, is_complete, parse_history
+from reproduce.store.provenance import checksum_of
+
+LARGEST_SIDE_FILE = 16 * 2**20
+# What may say what a run is and has given; of equally long ones, the first counts.
+HOLDERS = (LATEST, PREVIOUS, RECORD)
+EXPERIMENT, HISTORY, PROVENANCE = "experiment.json", "history.csv", "provenance.json"
+
+
+def run_folder(results: Path, experiment: Experiment) -> Path:
+    """Where the store keeps a run."""
+    return results / "runs" / experiment.key
+
+
+class RunState(NamedTuple):
+    """What a look at a run's folder has found."""
+
+    history: History
+    """the epochs that can be relied on"""
+    provenance: dict[str, Any] | None
+    damaged: dict[str, str]
+    """why each damaged file is so, by its name"""
+    trained: int = 0
+    """how many epochs a checkpoint has: a record's are not gone on from"""
+
+    def goes_on_from(self, epochs: int) -> int:
+        """How many of so many epochs need not be trained."""
+        return len(self.history) if self.has(epochs) else self.trained
+
+    def has(self, epochs: int) -> bool:
+        """Whether the run has so many epochs, or has diverged before."""
+        return is_complete(self.history, epochs)
+
+    def is_lacking(self, epochs: int) -> bool:
+        """Whether something is left to do for so many epochs: to train them, or to mend a damaged file."""
+        return bool(self.damaged) or not self.has(epochs)
+
+
+def examine(folder: Path, experiment: Experiment) -> RunState:
+    """Look at a run's files without changing any.
+
+    Raises:
+        BadInput: the folder, which is not the store's own for this experiment, holds another experiment's run.
+    """
+    damaged: dict[str, str] = {}
+    brief, trained = None, 0
+    for candidate in HOLDERS:
+        found = _record_of(folder / candidate, damaged)
+        if found and found.settings != experiment.settings():
+            _refuse_if_foreign(folder, experiment, found.settings)
+            damaged[candidate] = "belongs to another experiment"
+        elif found and (brief is None or len(found.history) > len(brief.history)):
+            brief = found
+            if candidate != RECORD:
+                trained = len(found.history)
+    _check_experiment_file(folder, experiment, damaged, is_known=brief is not None)
+    history = _check_history_file(folder, brief, damaged)
+    provenance = _check_provenance_file(folder, brief, damaged)
+    return RunState(history, provenance, damaged, trained)
+
+
+def read_history(folder: Path) -> History:
+    """The epochs of whatever run a folder holds, by its newest whole checkpoint or its record; none if it has none."""
+    brief = _longest(folder)
+    return brief.history if brief else []
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """How the run in a folder was made, by its newest whole checkpoint or its record.
+
+    Raises:
+        BadInput: it has none.
+    """
+    if brief := _longest(folder):
+        return brief.provenance
+    raise BadInput(f"{folder}: expected a run with a whole checkpoint; found none")
+
+
+def _longest(folder: Path) -> Record | None:
+    """What the newest whole checkpoint says, or a record of more epochs."""
+    briefs = [brief for name in HOLDERS if (brief := _record_of(folder / name, {}))]
+    return max(briefs, key=lambda brief: len(brief.history), default=None)
+
+
+def keep_record(results: Path, experiment: Experiment, history: History, provenance: dict[str, Any]) -> None:
+    """Put a run that was made elsewhere into the store, unless the store has as many epochs of it.
+
+    It serves figures and verdicts; to train more epochs of it, the run has to begin anew.
+    """
+    folder = run_folder(results, experiment)
+
+    def is_longer() -> bool:
+        return len(examine(folder, experiment).history) < len(history)
+
+    # Whoever trains the run right now is not waited for where it has come as far already.
+    if not is_longer():
+        return
+    with locked(folder):
+        if is_longer():
+            checkpoint.save_record(folder, Record(experiment.settings(), provenance, history))
+            forget_side_files(folder)
+            write_side_files(folder, experiment, history, provenance)
+
+
+def forget_record(folder: Path) -> None:
+    """Make way for a longer run than the folder's record, if there is one. The folder must be locked."""
+    if (folder / RECORD).exists():
+        (folder / RECORD).unlink()
+        forget_side_files(folder)
+
+
+def forget_side_files(folder: Path) -> None:
+    """Remove history.csv and provenance.json, which are to be written again from another checkpoint or record."""
+    for name in (HISTORY, PROVENANCE):
+        (folder / name).unlink(missing_ok=True)
+
+
+def _record_of(path: Path, damaged: dict[str, str]) -> Record | None:
+    if path.exists():
+        try:
+            return checkpoint.read_record(path)
+        except Damaged as error:
+            damaged[path.name] = str(error)
+    return None
+
+
+def _refuse_if_foreign(folder: Path, experiment: Experiment, found: dict[str, Any]) -> None:
+    """The store's own folder can only hold a foreign run by damage; a folder that a user named may well be in use."""
+    if folder.name == experiment.key:
+        return
+    expected = experiment.settings()
+    differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    raise BadInput(
+        f"{folder}: another experiment is kept here: {differing[0]} is {found.get(differing[0])!r}, and "
+        f"{expected.get(differing[0])!r} is asked for; choose another folder"
+    )
+
+
+def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[str, str], is_known: bool) -> None:
+    path = folder / EXPERIMENT
+    if not path.exists() or _says_exactly(path, experiment):
+        return
+    try:
+        other = Experiment.from_settings(json.loads(read_at_most(path, LARGEST_SIDE_FILE))).settings()
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        damaged[EXPERIMENT] = f"damaged: {first_line(error)}"
+        return
+    if not is_known:
+        _refuse_if_foreign(folder, experiment, other)
+    damaged[EXPERIMENT] = "does not say what the run's checkpoint says"
+
+
+def _says_exactly(path: Path, experiment: Experiment) -> bool:
+    """Whether an experiment.json is, byte for byte, what would be written now."""
+    expected = json_bytes(experiment.settings())
+    try:
+        return read_at_most(path, len(expected)) == expected
+    except (OSError, ValueError):
+        return False
+
+
+def _check_history_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> History:
+    path = folder / HISTORY
+    if brief is None:
+        if path.exists():
+            # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
+            damaged[HISTORY] = "no whole checkpoint vouches for it"
+        return []
+    if path.exists():
+        try:
+            content = read_at_most(path, LARGEST_SIDE_FILE)
+            parse_history(content)
+            known = history_bytes(brief.history)
+            # A process that died between its checkpoint and its history leaves one an epoch behind the other.
+            if not (known.startswith(content) or content.startswith(known)) or not content.endswith(b"\n"):
+                damaged[HISTORY] = "does not say what the run's checkpoint says"
+        except (OSError, ValueError) as error:
+            damaged[HISTORY] = f"damaged: {error}"
+    return brief.history
+
+
+def _check_provenance_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> dict[str, Any] | None:
+    path = folder / PROVENANCE
+    if path.exists():
+        try:
+            found = json.loads(read_at_most(path, LARGEST_SIDE_FILE))
+            if found.get("checksum") != checksum_of(found):
+                raise ValueError("its checksum does not match")
+        except (OSError, ValueError, AttributeError, RecursionError) as error:
+            damaged[PROVENANCE] = f"damaged: {first_line(error)}"
+    return brief.provenance if brief else None
+
+
+def repair(folder: Path, experiment: Experiment, finding: RunState) -> None:
+    """Set damaged files aside, each with a line, and write what can be told anew. The folder must be locked."""
+    remove_unfinished(folder)
+    for name, reason in finding.damaged.items():
+        set_aside(folder / name, reason)
+    write_side_files(folder, experiment, finding.history, finding.provenance)
+
+
+def write_side_files(folder: Path, experiment: Experiment, history: History, provenance: dict[str, Any] | None) -> None:
+    """Write experiment.json, and history.csv and provenance.json as far as there is anything to say in them."""
+    _write_if_other(folder / EXPERIMENT, json_bytes(experiment.settings()))
+    if history:
+        _write_if_other(folder / HISTORY, history_bytes(history))
+    if provenance is not None:
+        _write_if_other(folder / PROVENANCE, json_bytes(provenance))
+
+
+def _write_if_other(path: Path, content: bytes) -> None:
+    if not path.exists() or path.read_bytes() != content:
+        write_atomically(path, content)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder: of several processes that want one run, one trains it and the others wait, then find it.
+
+    The operating system lets go of the lock when its process ends, however it ends.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock, holder = FileLock(folder / ".lock"), folder / ".holder"
+    try:
+        lock.acquire(timeout=0.1)
+    except Timeout:
+        who = holder.read_text(errors="replace")[:200] if holder.exists() else "another process"
+        print(f"waiting for {who}, which trains {folder}", flush=True)
+        lock.acquire()
+    try:
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        lock.release()

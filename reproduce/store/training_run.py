@@ -1,0 +1,147 @@
+"""Trains a run into its folder of the results store: it goes on from its checkpoint, and saves after every epoch."""
+
+import math
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import chainer
+import numpy as np
+from chainer import cuda
+from chainer.backend import Device
+from tqdm import tqdm
+
+from reproduce import engine
+from reproduce.augmentation import augment
+from reproduce.data.dataset import Dataset
+from reproduce.devices import get_device, is_gpu, send
+from reproduce.experiment import Experiment
+from reproduce.files import set_aside
+from reproduce.network import Conv_NN
+from reproduce.signals import deferred, stop_if_asked
+from reproduce.store import checkpoint, runs
+from reproduce.store.checkpoint import Progress
+from reproduce.store.history import EpochRecord, History, is_complete
+from reproduce.store.provenance import provenance
+from reproduce.training import EPOCH_START, Calculate_Test_Accuracy, build, train_epoch
+
+
+def train(
+    experiment: Experiment,
+    dataset: Dataset,
+    folder: Path,
+    epochs: int,
+    device: int = -1,
+    engine_name: str = "auto",
+    label: str = "",
+    watch: Callable[[int, int], object] = lambda epoch, images: None,
+) -> History:
+    """Train a run up to so many epochs, going on from its checkpoint if there is one.
+
+    Writes experiment.json, history.csv, checkpoint.npz and provenance.json into `folder`, and prints the report's
+    line after each epoch. Damaged files are set aside, each with a line, and the run goes on from what is whole.
+
+    Args:
+        dataset: the images themselves; its fingerprint is the experiment's.
+        device: -1 for the CPU, or a GPU's number.
+        engine_name: auto, chainer or fast.
+        label: what the progress bar calls this run.
+        watch: called after each batch with the epoch that it is of, from 0, and its number of images.
+
+    Returns:
+        The history of all epochs so far. Its last loss is infinite or not a number if the run has diverged.
+
+    Raises:
+        BadInput: the folder holds another experiment, or the device or engine is not there.
+        Interrupted: a signal asked to stop; what was done is saved.
+    """
+    on = get_device(device)
+    engine_used = engine.resolve(engine_name, device)
+    with runs.locked(folder), engine.using(engine_used), deferred():
+        finding = runs.examine(folder, experiment)
+        runs.repair(folder, experiment, finding)
+        if is_complete(finding.history, epochs):
+            return finding.history
+        runs.forget_record(folder)
+        finding = runs.examine(folder, experiment)
+        origin = provenance(dataset, engine_used, device, finding.provenance, len(finding.history))
+        return _train_epochs(experiment, dataset, folder, epochs, on, label, origin, watch)
+
+
+def _train_epochs(
+    experiment: Experiment,
+    dataset: Dataset,
+    folder: Path,
+    epochs: int,
+    device: Device,
+    label: str,
+    origin: dict[str, Any],
+    watch: Callable[[int, int], object],
+) -> History:
+    GPU_on = is_gpu(device)
+    x_train, y_train = augment(dataset.x_train, dataset.y_train, experiment.augmentation)
+    model, optimizer, progress = _restored(experiment, folder, device, len(y_train))
+    arrays = (x_train, y_train, dataset.x_test, dataset.y_test)
+    x_train, y_train, x_test, y_test = (send(device, array) for array in arrays)
+    order, history, done = progress
+    images = len(order) * (epochs - len(history))
+    with tqdm(
+        total=images, initial=done.next_image, desc=label, unit=" images", leave=False, disable=not sys.stderr.isatty()
+    ) as bar:
+
+        def count(images: int) -> None:
+            bar.update(images)
+            watch(len(history), images)
+
+        while not is_complete(history, epochs):
+            started = time.perf_counter() - done.seconds
+            epoch = len(history)
+            if GPU_on:
+                # CuPy's generator, which draws the dropout masks there, has no state that can be saved.
+                cuda.cupy.random.seed((experiment.seed * 1_000_003 + epoch) % 2**32)
+            order, done = train_epoch(model, optimizer, x_train, y_train, order, experiment.batch_size, done, count)
+            train_loss = done.loss / done.batches
+            if done.next_image == len(order) or not math.isfinite(train_loss):
+                train_accuracy, test_loss, test_accuracy = math.nan, math.nan, math.nan
+                if math.isfinite(train_loss):
+                    train_accuracy = 100.0 * done.accuracy / done.batches
+                    test_loss, test_accuracy = Calculate_Test_Accuracy(x_test, y_test, model, experiment.batch_size)
+                seconds = round(time.perf_counter() - started, 3)
+                history = [*history, EpochRecord(epoch, train_loss, train_accuracy, test_loss, test_accuracy, seconds)]
+                done = EPOCH_START
+                tqdm.write(_epoch_line(history[-1], label))
+            else:
+                done = done._replace(seconds=time.perf_counter() - started)
+            # On a GPU the generator of the masks cannot go on in the middle of an epoch: there the epoch begins again.
+            if done is EPOCH_START or not GPU_on:
+                checkpoint.save(folder, experiment.settings(), origin, model, optimizer, Progress(order, history, done))
+                runs.write_side_files(folder, experiment, history, origin)
+            stop_if_asked()
+    return history
+
+
+def _restored(
+    experiment: Experiment, folder: Path, device: Device, train_size: int
+) -> tuple[Conv_NN, chainer.GradientMethod, Progress]:
+    """Network, optimizer and progress as the newest whole checkpoint has them, or as a run begins."""
+    for name in (checkpoint.LATEST, checkpoint.PREVIOUS, None):
+        model, optimizer = build(experiment, device)
+        if name and (folder / name).exists():
+            try:
+                return model, optimizer, checkpoint.load(folder / name, model, optimizer)
+            except checkpoint.Damaged as error:
+                set_aside(folder / name, str(error))
+    return model, optimizer, Progress(np.arange(train_size), [], EPOCH_START)
+
+
+def _epoch_line(row: EpochRecord, label: str) -> str:
+    """The line that the report prints after each epoch, behind the run's name."""
+    prefix = f"{label}: " if label else ""
+    if not math.isfinite(row.train_loss):
+        return f"{prefix}Epoch {row.epoch}, diverged: the training loss is {row.train_loss}"
+    return (
+        f"{prefix}Epoch {row.epoch}, Train accuracy {row.train_accuracy:.2f}, Test accuracy {row.test_accuracy:.2f}"
+        f"  ({row.seconds:.1f} s)"
+    )

@@ -1,0 +1,274 @@
+"""A Dask cluster: one begun here for the time of a command, or one that is there."""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+import dask
+from distributed import Client, Nanny, Scheduler, Security, SpecCluster, rpc
+from distributed.comm import CommClosedError, get_address_host_port
+
+from reproduce.engine.threads import cores
+from reproduce.errors import BadInput, first_line
+from reproduce.files import read_at_most
+from reproduce.profiles import Options
+
+LOOPBACK = "127.0.0.1"
+SECONDS_TO_CONNECT = 4
+SECONDS_TO_CLOSE = 30
+THREAD_SETTINGS = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+)
+
+Connect = Callable[[], contextlib.AbstractContextManager[Client]]
+
+
+def connection(options: Options) -> Connect:
+    """How to get a client of the cluster that the options name."""
+    if options.jobs:
+        return partial(local, options.jobs, options.device)
+    return partial(running, options.scheduler_address)
+
+
+@contextlib.contextmanager
+def local(processes: int, device: int = -1) -> Iterator[Client]:
+    """A cluster of so many processes on this machine, on loopback, for the time of the context.
+
+    Each does one run at a time, with its share of the cores and, where `device` is a GPU, a GPU of its own. Where
+    Dask's settings require encryption, the processes talk in TLS, with the certificates that those settings name.
+
+    Raises:
+        BadInput: there are fewer GPUs than processes, or the certificates cannot be used.
+    """
+    protocol = _protocol()
+    # Dask's own HTTP servers would listen on all interfaces.
+    http = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    places = _gpus(processes) if device >= 0 else [None] * processes
+    spec = {
+        number: {
+            "cls": Nanny,
+            "options": {
+                "nthreads": 1,
+                "protocol": protocol,
+                "host": LOOPBACK,
+                **http,
+                # A run's memory is its own affair; Dask would pause or end what it holds for a leak.
+                "memory_limit": 0,
+                "silence_logs": logging.CRITICAL,
+                **({} if gpu is None else {"resources": {"GPU": 1}, "env": {"CUDA_VISIBLE_DEVICES": gpu}}),
+            },
+        }
+        for number, gpu in enumerate(places)
+    }
+    scheduler = {"cls": Scheduler, "options": {"protocol": protocol, "host": LOOPBACK, "port": 0, **http}}
+    settings = {
+        # A second task in a worker's queue would be one too many when the worker dies.
+        "distributed.scheduler.worker-saturation": 1.0,
+        # Dask gives a process up that is not there so long after it died, be it that it has just died a second time.
+        "distributed.deploy.lost-worker-timeout": "1 day",
+        # Dask's own: one thread, whatever is free, and a malloc that gives memory back after every step.
+        "distributed.nanny.pre-spawn-environ": {},
+        # Pages on the state of things, for whoever comes by, TLS or not.
+        "distributed.scheduler.http.routes": [],
+        "distributed.worker.http.routes": [],
+    }
+    with _quiet(), dask.config.set(settings), _environment(_thread_settings(processes)):
+        with _main_module_hidden():
+            cluster = SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL)
+        try:
+            with Client(cluster, set_as_default=False) as client:
+                client.wait_for_workers(processes)
+                yield client
+        finally:
+            # Workers that are too slow for that end by themselves when this process does.
+            with contextlib.suppress(TimeoutError):
+                cluster.close(timeout=SECONDS_TO_CLOSE)
+
+
+def _protocol() -> str:
+    """The protocol of a local cluster: TLS where Dask's settings require encryption, plain TCP elsewhere.
+
+    Raises:
+        BadInput: the certificates that the settings name cannot be used, or they name none.
+    """
+    security = Security()
+    if not security.require_encryption:
+        return "tcp"
+    for role in ("scheduler", "worker", "client"):
+        reason = "not all are set"
+        try:
+            is_usable = security.get_connection_args(role)["ssl_context"] is not None
+        except (OSError, ValueError) as error:  # no such file, no certificate, another one's key
+            is_usable, reason = False, first_line(error)
+        if not is_usable:
+            files = security.get_tls_config_for_role(role)
+            raise BadInput(
+                f"Dask's settings require encryption: expected distributed.comm.tls.ca-file and .{role} to name "
+                f"certificates and a key; found {files['ca_file']}, {files['cert']} and {files['key']}: {reason}"
+            )
+    return "tls"
+
+
+@contextlib.contextmanager
+def _main_module_hidden() -> Iterator[None]:
+    """Processes that are spawned meanwhile do not import the command's own module, with all that it draws with."""
+    main = sys.modules["__main__"]
+    hidden = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if name in vars(main)}
+    main.__spec__ = None
+    try:
+        yield
+    finally:
+        vars(main).update(hidden)
+
+
+@contextlib.contextmanager
+def running(address: str) -> Iterator[Client]:
+    """A client of a cluster that is there.
+
+    Args:
+        address: of its scheduler, or a scheduler file. What TLS needs is in Dask's own configuration.
+
+    Raises:
+        BadInput: nothing that is a Dask scheduler answers there.
+    """
+    address = check_scheduler(address)
+    with _quiet():
+        try:
+            client = Client(address, timeout=SECONDS_TO_CONNECT, set_as_default=False, name="conv-nn-report")
+        except Exception as error:  # it answered a moment ago; whatever it dies of now
+            raise _no_scheduler(address, first_line(error)) from None
+        try:
+            yield client
+        finally:
+            with contextlib.suppress(TimeoutError):
+                client.close(timeout=2)
+
+
+def check_scheduler(address: str) -> str:
+    """See that a scheduler answers, within seconds; Dask's own clients try for longer, and hang on some answers.
+
+    Returns:
+        The scheduler's address; `address` may be a scheduler file.
+
+    Raises:
+        BadInput: nothing that is a Dask scheduler answers there.
+    """
+    given = address
+    if "://" not in address and (address.endswith(".json") or Path(address).is_file()):
+        try:
+            address = json.loads(read_at_most(Path(address), 2**20))["address"]
+        except OSError as error:
+            raise _no_scheduler(given, error.strerror or "it cannot be read") from None
+        except (ValueError, TypeError, KeyError):
+            raise _no_scheduler(given, "it is not a scheduler file") from None
+    answers: list[object] = []
+
+    def ask() -> None:
+        try:
+            # Where nothing listens, the system says so at once; Dask would try again until its time is up.
+            socket.create_connection(get_address_host_port(address), timeout=SECONDS_TO_CONNECT).close()
+            answers.append(asyncio.run(asyncio.wait_for(_identity(address), SECONDS_TO_CONNECT)))
+        except Exception as error:  # sockets, names, TLS, protocols and serializers each have their own
+            answers.append(error)
+
+    with _quiet():
+        # A thread that can be left behind: a name server may be silent for longer than we have.
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(SECONDS_TO_CONNECT)
+    if not answers:
+        raise _no_scheduler(given, f"no answer in {SECONDS_TO_CONNECT} s")
+    if isinstance(answers[0], Exception):
+        raise _no_scheduler(given, _reason(answers[0], address))
+    if answers[0] != "Scheduler":
+        raise _no_scheduler(given, f"found a {answers[0]}")
+    return address
+
+
+async def _identity(address: str) -> str:
+    async with rpc(address, connection_args=Security().get_connection_args("client")) as server:
+        return (await server.identity())["type"]
+
+
+def _reason(error: Exception, address: str) -> str:
+    """Why a scheduler does not answer. What Dask says where the two ends disagree on TLS names nothing."""
+    is_tls = address.startswith("tls://")
+    if is_tls and isinstance(error, TypeError):
+        return "Dask's settings name no certificate for the client; docs/cluster.md, TLS"
+    # Plain Dask says its first word before anyone asks, and whether that comes in time decides which error it is.
+    if isinstance(error, CommClosedError) or (is_tls and isinstance(error, ValueError)):
+        return "the connection is closed; is TLS at both ends, and are the certificates of the same authority?"
+    return first_line(error)
+
+
+def _no_scheduler(address: str, reason: str) -> BadInput:
+    return BadInput(
+        f"scheduler {address}: expected the address of a running Dask scheduler, like tcp://127.0.0.1:8786, or a "
+        f"scheduler file: {reason}"
+    )
+
+
+def _gpus(processes: int) -> list[str]:
+    """A GPU for each process, as CUDA_VISIBLE_DEVICES names it."""
+    given = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if given is not None:
+        present = [name.strip() for name in given.split(",") if name.strip()]
+    else:
+        from chainer.backends import cuda
+
+        present = [str(number) for number in range(cuda.cupy.cuda.runtime.getDeviceCount())]
+    if processes > len(present):
+        raise BadInput(f"--jobs={processes}: expected at most one process a GPU, and there are {len(present)}")
+    return present[:processes]
+
+
+def _thread_settings(processes: int) -> dict[str, str]:
+    """The cores shared out among processes; fewer where the user's own settings say so."""
+    settings, most = {}, max(1, cores() // processes)
+    for name in THREAD_SETTINGS:
+        given = os.environ.get(name, "")
+        threads = min(most, int(given)) if given.isdecimal() and int(given) else most
+        settings[name] = str(threads)
+        if name == "OMP_NUM_THREADS":
+            # What all libraries go by that are not told otherwise.
+            most = threads
+    return settings
+
+
+@contextlib.contextmanager
+def _environment(settings: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for the processes begun meanwhile; libraries read them once, when they are loaded."""
+    before = dict(os.environ)
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Dask's own log says in many lines what the sweep says in one."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

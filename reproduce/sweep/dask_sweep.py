@@ -1,0 +1,269 @@
+"""A sweep on a Dask cluster: all of a command's tasks, until each has an outcome.
+
+All that is asked of Dask is its own: it gives the task of a dead worker to another one (at most
+`distributed.scheduler.allowed-failures` times), hands out GPUs as resources, and carries the workers' reports.
+"""
+
+import contextlib
+import queue
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from distributed import Client, Future, KilledWorker
+
+from reproduce.errors import BadInput, Failure, first_line
+from reproduce.profiles import Options
+from reproduce.signals import Interrupted
+from reproduce.store import runs
+from reproduce.sweep import dask_worker
+from reproduce.sweep.dask_cluster import Connect, connection
+from reproduce.sweep.progress import Board
+from reproduce.sweep.task import FAILED, STOPPED, Outcome, Task
+from reproduce.text import duration
+
+# A scheduler that is begun again by hand, or on another node, takes a while.
+SECONDS_FOR_A_SCHEDULER_TO_COME_BACK = 300
+# A step of the report's network takes up to half a minute on a slow machine.
+SECONDS_TO_SAVE = 60
+SECONDS_BETWEEN_REMINDERS = 30
+# Dask begins a dead process of a local cluster anew, in a second or two; not one that cannot begin.
+SECONDS_FOR_A_PROCESS_TO_COME_BACK = 60
+SECONDS_TO_FETCH = 5
+KILLED = Outcome(FAILED, "every worker that it was given to died")
+
+
+class SchedulerGone(Exception):
+    """The connection to the scheduler broke; what it knew of our tasks is lost."""
+
+
+def train(tasks: Sequence[Task], options: Options, board: Board) -> None:
+    """Train tasks on the cluster that the options name.
+
+    Raises:
+        BadInput: there is no scheduler, or a worker cannot do the runs.
+        Failure: the scheduler went away for good.
+        Interrupted: a signal asked to stop; every run was saved first.
+    """
+    marker = tasks[0].marker
+    marker.parent.mkdir(parents=True, exist_ok=True)
+    marker.touch()
+    try:
+        run_all(tasks, connection(options), board, is_local=bool(options.jobs))
+    finally:
+        marker.unlink(missing_ok=True)
+
+
+def run_all(
+    tasks: Sequence[Task],
+    connect: Connect,
+    board: Board,
+    is_local: bool,
+    work: Callable[[Task], Outcome] = dask_worker.run_task,
+) -> None:
+    """Give tasks to a cluster until each has an outcome; where its scheduler goes away, wait for it to come back.
+
+    Args:
+        work: what a worker does with a task.
+
+    Raises:
+        BadInput: there is no scheduler to begin with, or a worker cannot do the runs.
+        Failure: the scheduler went away and stays so, or the processes of a local cluster did.
+        Interrupted: a signal asked to stop; every run was saved first.
+    """
+    deadline = None
+    while left := [task for task in tasks if task.job.key not in board.outcomes]:
+        try:
+            with connect() as client:
+                deadline = None
+                _Sweep(left, client, board, is_local, work).run()
+        except SchedulerGone:
+            deadline = time.monotonic() + SECONDS_FOR_A_SCHEDULER_TO_COME_BACK
+            patience = duration(SECONDS_FOR_A_SCHEDULER_TO_COME_BACK)
+            board.say(f"the scheduler went away with {len(left)} runs to do; waiting up to {patience} for it")
+        except BadInput:
+            if deadline is None:
+                raise
+            if time.monotonic() > deadline:
+                raise Failure(
+                    f"the scheduler has not come back; {len(left)} runs are missing, and the same command does them"
+                ) from None
+            time.sleep(1)
+
+
+class _Sweep:
+    """The tasks that one connection to a scheduler takes care of.
+
+    No more tasks are given to Dask than there are workers: a task that waits behind another one in a worker would count
+    as failed when that one kills the worker, and could not be begun elsewhere in the order that was asked for.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], client: Client, board: Board, is_local: bool, work: Callable[[Task], Outcome]
+    ) -> None:
+        self.client, self.board, self.is_local, self.work = client, board, is_local, work
+        self.example = tasks[0]
+        self.waiting = deque(tasks)
+        self.given: dict[str, tuple[Future, Task]] = {}
+        self.epochs_when_given: dict[str, int] = {}
+        self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
+        self.submissions = self.places = 0
+        self.seen_at = self.reminded_at = 0.0
+
+    def run(self) -> None:
+        """Give out all tasks and wait for their outcomes.
+
+        Raises:
+            SchedulerGone: the connection broke.
+            Failure: a local cluster has no process left.
+        """
+        sweep = self.example.sweep
+        try:
+            self._greet()
+            self.client.subscribe_topic(sweep, lambda event: self.news.put(("report", event[1])))
+            self.client.subscribe_topic("all", lambda event: self.news.put(("cluster", event[1])))
+            self._count_places()
+            self._wait()
+        except Interrupted:
+            self._stop(sweep)
+            raise
+
+    def _greet(self) -> None:
+        """See that the workers that are there can do the runs, and tell them how to behave."""
+        try:
+            self.client.register_plugin(dask_worker.WorkerSetup(self.is_local))
+            reasons = self.client.run(dask_worker.why_unusable, self.example.marker)
+            offers = [info["resources"] for info in self._workers().values()]
+        except (OSError, TimeoutError) as error:
+            raise SchedulerGone from error
+        except Exception as error:  # a worker's ImportError, say
+            raise BadInput(f"the cluster's workers cannot do the runs: {first_line(error)}") from None
+        for found in filter(None, reasons.values()):
+            raise BadInput(found)
+        if self.example.device >= 0 and offers and not any("GPU" in offer for offer in offers):
+            raise BadInput(
+                f"device {self.example.device}: expected workers that offer a GPU (dask worker --resources GPU=1); "
+                "found none"
+            )
+
+    def _workers(self) -> Mapping[str, Any]:
+        try:
+            return self.client.scheduler_info(n_workers=-1)["workers"]
+        except TypeError:  # before 2025
+            return self.client.scheduler_info()["workers"]
+
+    def _count_places(self) -> None:
+        """See how many tasks can be worked on at once."""
+        workers = self._workers().values()
+        self.places = sum(self.example.device < 0 or "GPU" in info["resources"] for info in workers)
+
+    def _give_out(self) -> None:
+        while self.waiting and len(self.given) < self.places:
+            task = self.waiting.popleft()
+            self.submissions += 1
+            future = self.client.submit(
+                self.work,
+                # In its worker, each run is on the one GPU that the worker sees.
+                task._replace(device=0) if task.device >= 0 else task,
+                key=f"run-{task.job.key}-{task.sweep}-{self.submissions}",
+                priority=-self.submissions,
+                resources={"GPU": 1} if task.device >= 0 else None,
+                pure=False,
+            )
+            self.given[future.key] = future, task
+            self.epochs_when_given[task.job.key] = _epochs_of(task)
+            self._await(future)
+
+    def _await(self, future: Future) -> None:
+        future.add_done_callback(lambda ended: self.news.put(("ended", ended)))
+
+    def _wait(self) -> None:
+        self.seen_at = self.reminded_at = time.monotonic()
+        while self.waiting or self.given:
+            self._give_out()
+            try:
+                kind, news = self.news.get(timeout=1)
+            except queue.Empty:
+                self._look_around()
+                continue
+            self.seen_at = self.reminded_at = time.monotonic()
+            if kind == "report":
+                self.board.report(tuple(news))
+            elif kind == "cluster":
+                self._note_a_change(news)
+            else:
+                self._note_an_end(news)
+
+    def _look_around(self) -> None:
+        """Nothing was heard for a second: see whether there are workers at all."""
+        self.board.redraw()
+        self._count_places()
+        now = time.monotonic()
+        if self.places:
+            self.seen_at = self.reminded_at = now
+        elif self.is_local and now - self.seen_at > SECONDS_FOR_A_PROCESS_TO_COME_BACK:
+            raise Failure(
+                "all processes of this command's cluster died, and Dask could not begin them anew; "
+                f"{len(self.waiting) + len(self.given)} runs are missing, and the same command does them"
+            )
+        elif now - self.reminded_at > SECONDS_BETWEEN_REMINDERS:
+            self.reminded_at = now
+            self.board.say("the cluster has no worker for these runs; waiting for one")
+
+    def _note_a_change(self, news: Any) -> None:
+        """A worker has come or gone."""
+        if not isinstance(news, dict) or news.get("action") not in ("add-worker", "remove-worker"):
+            return
+        self._count_places()
+        for key in news.get("processing-tasks", ()):
+            if key in self.given:
+                task = self.given[key][1]
+                self.board.say(f"{task.label}: its worker is gone; another one goes on with it")
+                self.board.requeue(task.job.key)
+
+    def _note_an_end(self, future: Future) -> None:
+        if future.key not in self.given:
+            return
+        if future.cancelled():
+            raise SchedulerGone
+        try:
+            outcome = _outcome_of(future)
+        except TimeoutError:
+            # The worker died with the outcome still in its memory, and Dask gives the task to another one.
+            self._await(future)
+            return
+        _, task = self.given.pop(future.key)
+        has_come_on = outcome == KILLED and _epochs_of(task) > self.epochs_when_given[task.job.key]
+        if outcome.kind == STOPPED or has_come_on:
+            # Its worker was closed: it was told so, saved the run, and leaves the rest to another one. Or it came on
+            # while Dask lost patience: workers with a time limit end one after another, through no fault of the run.
+            self.board.requeue(task.job.key)
+            self.waiting.appendleft(task)
+        else:
+            self.board.finish(task.job.key, outcome)
+
+    def _stop(self, sweep: str) -> None:
+        """Have the workers save what they do of ours, and take back the rest."""
+        self.board.say("stopping: each run ends its step and is saved")
+        with contextlib.suppress(Exception):
+            running = set(filter(None, self.client.run(dask_worker.stop, sweep).values()))
+            of_ours = [future for future, task in self.given.values() if task.job.key in running]
+            self.client.cancel([future for future, task in self.given.values() if task.job.key not in running])
+            deadline = time.monotonic() + SECONDS_TO_SAVE
+            while time.monotonic() < deadline and not all(future.done() for future in of_ours):
+                time.sleep(0.05)
+
+
+def _outcome_of(future: Future) -> Outcome:
+    if future.status != "error":
+        return future.result(timeout=SECONDS_TO_FETCH)
+    error = future.exception(timeout=SECONDS_TO_FETCH)
+    if isinstance(error, KilledWorker):
+        return KILLED
+    return Outcome(FAILED, f"{type(error).__name__}: {first_line(error)}")
+
+
+def _epochs_of(task: Task) -> int:
+    """How many epochs of a task's run the store holds."""
+    return len(runs.read_history(runs.run_folder(task.store, task.job.experiment)))

@@ -1,0 +1,228 @@
+"""What `infer` found, for readers: a table on the terminal, settings.csv, settings.md and settings.png."""
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from reproduce.analysis.curves import SYNTHETIC_MARK, Curve
+from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
+from reproduce.files import csv_bytes, write_atomically
+from reproduce.profiles import Options
+from reproduce.render.plotting import draw_beside
+from reproduce.render.tables import markdown_rows
+from reproduce.study import Study
+from reproduce.text import counted, format_table, shown
+from reproduce.unstated.candidates import name_of
+from reproduce.unstated.race import (
+    HOPELESS_POINTS,
+    HOPELESS_RATIO,
+    Answer,
+    Standing,
+    candidate_curve,
+    histories_of,
+    last_epoch,
+    runs_of,
+)
+
+COLUMNS = (
+    *("question", "candidate", "settings", "figure", "panel", "series", "quantity", "gap", "mean_gap"),
+    *("compared_up_to_epoch", "standing", "epochs_trained", "gap_over_all_trained", "seeds", "profile", "data"),
+)
+NEAREST, AMONG_NEAREST, ALONE = "nearest", "among the nearest", "the only one trained"
+
+
+def standing_text(one: Standing, answer: Answer) -> str:
+    """What became of a candidate."""
+    if not one.gaps:
+        return "not compared" if one.trained else "not trained"
+    if math.isinf(one.gap):
+        return "diverged"
+    if one.has_retired:
+        return f"hopeless, stopped after epoch {one.compared - 1}"
+    if one in answer.leaders:
+        if sum(bool(other.gaps) for other in answer.standings) == 1:
+            return ALONE
+        return NEAREST if len(answer.leaders) == 1 else AMONG_NEAREST
+    return "farther"
+
+
+def verdict(answer: Answer, seeds: int) -> str:
+    """The answer in a sentence."""
+    leaders = answer.leaders
+    if not leaders:
+        if any(one.gaps for one in answer.standings):
+            return "Not answered: every candidate diverged."
+        begun = [one for one in answer.standings if one.trained]
+        reason = "not all candidates have been trained far enough" if begun else "no candidate has all of its runs"
+        return f"Not answered: {reason} at this scale."
+    until = leaders[0].compared - 1
+    over = f"up to epoch {until}" + (" (the report's curves go on)" if until < last_epoch(answer.question) else "")
+    names = " and ".join(one.candidate for one in leaders)
+    if len(leaders) > 1:
+        near = f"less than {READING_ACCURACY} points, as exact as the curves are known"
+        return f"Not decided: {names} differ {over} by {near}."
+    unknown = " One seed: how far seeds differ is not known." if seeds == 1 else ""
+    away = f"{leaders[0].gap:.1f} points away on average {over}.{unknown}"
+    if standing_text(leaders[0], answer) == ALONE:
+        return f"Not decided: only {names} has been trained, {away}"
+    untrained = sum(not one.trained for one in answer.standings)
+    among = f", of the {len(answer.standings) - untrained} candidates trained" if untrained else ""
+    return f"Nearest to the report{among}: {names}, {away}"
+
+
+def _header(answer: Answer) -> tuple[str, ...]:
+    gaps = (f"gap to {name_of(curve)}" for curve in answer.question.curves)
+    return ("candidate", *gaps, "mean gap", "up to epoch", "standing", "epochs trained", "mean gap over them")
+
+
+def _cells(one: Standing, answer: Answer) -> tuple[str, ...]:
+    gaps = [shown(gap) for gap in one.gaps] or [shown(math.nan)] * len(answer.question.curves)
+    until = str(one.compared - 1) if one.gaps else shown(math.nan)
+    over_all = shown(float(np.mean(one.all_gaps)) if one.all_gaps else math.nan)
+    return (one.candidate, *gaps, shown(one.gap), until, standing_text(one, answer), str(one.trained), over_all)
+
+
+def answers_text(answers: Sequence[Answer], study: Study) -> str:
+    """For a terminal."""
+    parts = []
+    for answer in answers:
+        header = _header(answer)
+        letters = [f"({chr(ord('a') + i)})" for i in range(len(answer.question.curves))]
+        keys = [f"  {letter} {name}" for letter, name in zip(letters, header[1:], strict=False)]
+        rows = [(header[0], *letters, *header[1 + len(letters) :]), *(_cells(one, answer) for one in answer.standings)]
+        table = format_table(rows, left=(0, len(rows[0]) - 3))
+        heading = f"{answer.question.name}. {answer.question.asks}"
+        parts.append(
+            "\n".join([heading, *keys, table, f"{verdict(answer, study.scale.seeds)} Data: {study.dataset.name}."])
+        )
+    return "\n\n".join(parts)
+
+
+def infer_command(question: str, options: Options, epochs: int | None = None) -> str:
+    """The command that answers a question with these settings, on another machine, too.
+
+    Args:
+        epochs: how many the candidates are compared over; by default all that the report's curves have.
+    """
+    given = options.portable().differing_from(Options(profile="full")) | ({"epochs": epochs} if epochs else {})
+    settings = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
+    return " ".join([".venv/bin/python -m reproduce infer --question", question, *settings])
+
+
+def write_csv(path: Path, answers: Sequence[Answer], study: Study) -> None:
+    """A row for each candidate and curve; numbers in points, empty where there are none."""
+
+    def number(value: float) -> str:
+        return f"{value:.4f}" if math.isfinite(value) else ""
+
+    lines: list[Sequence[object]] = [COLUMNS]
+    for answer in answers:
+        for one in answer.standings:
+            for place, curve in enumerate(answer.question.curves):
+                gap = one.gaps[place] if one.gaps else math.nan
+                quantity = curve.quantity + (SYNTHETIC_MARK if study.dataset.is_synthetic else "")
+                settings = json.dumps({**one.settings, **curve.settings}, sort_keys=True)
+                where = (curve.figure, curve.panel, curve.name, quantity)
+                until = one.compared - 1 if one.gaps else ""
+                over_all = number(one.all_gaps[place]) if one.all_gaps else ""
+                counts = (until, standing_text(one, answer), one.trained, over_all, study.scale.seeds)
+                names = (answer.question.name, one.candidate, settings)
+                lines.append(
+                    [*names, *where, number(gap), number(one.gap), *counts, study.options.profile, study.dataset.name]
+                )
+    write_atomically(path, csv_bytes(lines))
+
+
+def write_answers(folder: Path, answers: Sequence[Answer], study: Study, page: Path | None = None) -> list[Path]:
+    """Write settings.csv, settings.md, settings.png and settings.svg; the files written.
+
+    Args:
+        folder: where they go.
+        page: where settings.md goes in place of that.
+
+    Raises:
+        BadInput: a run in the store used other data.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "settings"
+    experiments = [
+        job.experiment
+        for answer in answers
+        for one in answer.standings
+        if one.trained
+        for job in runs_of(one.candidate, answer.question, study, one.trained)
+    ]
+    made_with = study.origins(experiments).engines_text or "nothing trained yet"
+    write_csv(path.with_suffix(".csv"), answers, study)
+    pictures = draw(path, answers, study, made_with)
+    page = page or path.with_suffix(".md")
+    picture = os.path.relpath(pictures[0], page.parent) if pictures else ""
+    write_atomically(page, markdown(answers, study, made_with, picture).encode())
+    return [path.with_suffix(".csv"), page, *pictures]
+
+
+def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: str) -> str:
+    """The page of all candidates with their gaps."""
+    scale, dataset, options = study.scale, study.dataset, study.options
+    seeds = counted(scale.seeds, "seed")
+    warning = (
+        "**These are results on SYNTHETIC DATA: they say nothing about the report.** " if dataset.is_synthetic else ""
+    )
+    sizes = f"{len(dataset.y_train):,} training and {len(dataset.y_test):,} test images"
+    lines = [
+        "# Settings that the report does not state",
+        "",
+        f"{warning}Each candidate is trained and compared with the report's own curves; its gap is the mean over the "
+        "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
+        f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped: its gap "
+        "is that of the epochs until then, and not to be compared with gaps over more. A candidate becomes the full "
+        "profile's default when all have been compared to the end of the report's curves or stopped.",
+        "",
+        f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
+        f"{seeds}; {made_with}. Written by `python -m reproduce infer`.",
+        "",
+    ]
+    if picture:
+        lines += [f"![Each candidate beside the report's curve]({picture})", ""]
+    for answer in answers:
+        lines += [f"## {answer.question.asks}", ""]
+        if any(one.trained for one in answer.standings):
+            header = _header(answer)
+            numeric = {*range(1, len(header))} - {len(header) - 3}
+            lines += markdown_rows(header, [_cells(one, answer) for one in answer.standings], numeric)
+            lines += ["", verdict(answer, scale.seeds), ""]
+        else:
+            names = "; ".join(answer.question.candidates)
+            lines += [f"Candidates: {names}. {verdict(answer, scale.seeds)}", ""]
+        compared = answer.standings[0].compared
+        epochs = compared if compared <= last_epoch(answer.question) else None
+        lines += [f"    {infer_command(answer.question.name, options, epochs)}", ""]
+    return "\n".join(lines)
+
+
+def draw(path: Path, answers: Sequence[Answer], study: Study, made_with: str) -> list[Path]:
+    """A panel for each of the report's curves that a trained candidate stands beside; the files, if there are any."""
+    scale, dataset, options = study.scale, study.dataset, study.options
+    panels: dict[str, tuple[Curve, list[Curve]]] = {}
+    for answer in answers:
+        histories = {
+            one.candidate: histories_of(one.candidate, answer.question, study)
+            for one in answer.standings
+            if one.trained
+        }
+        for place, curve in enumerate(answer.question.curves):
+            ours = [candidate_curve(name, curve, of_all[place]) for name, of_all in histories.items()]
+            if ours := [one for one in ours if len(one.epochs)]:
+                panels[f"{name_of(curve)} [{answer.question.name}]"] = (report_curve(curve), ours)
+    if not panels:
+        return []
+    caption = (
+        f"{options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, width {scale.width:g}, "
+        f"batch size {scale.batch_size}, seeds: {scale.seeds}, {made_with}. In black, the report's curve as read off "
+        "its published figure."
+    )
+    return draw_beside(path, "Candidates for what the report does not state", panels, caption, dataset.is_synthetic)

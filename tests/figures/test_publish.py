@@ -1,0 +1,301 @@
+import csv
+import itertools
+import json
+import math
+import shutil
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from figures.publish import folder as publication
+from figures.publish import headline
+from figures.sections import CLAIMS, FIGURES
+from reproduce import study
+from reproduce.analysis.report_curves import report_curves
+from reproduce.data.dataset import Dataset
+from reproduce.errors import BadInput
+from reproduce.experiment import Experiment
+from reproduce.plan import step_times
+from reproduce.profiles import Options
+from reproduce.study import Study
+from reproduce.unstated.candidates import QUESTIONS, THREE_BLOCKS
+from reproduce.unstated.race import last_epoch, race
+from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
+from tests.helpers import made_up
+from tests.helpers.made_up import DATASET
+from tests.helpers.processes import ROOT
+
+REAL = replace(DATASET, name="CIFAR-10 | made up", is_synthetic=False)
+
+
+def rows(path):
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory):
+    """A results store of made-up runs that calls itself CIFAR-10, published; the options, and where."""
+    folder = tmp_path_factory.mktemp("published")
+    options = replace(made_up.options(folder / "results", seeds=2), data="/home/somebody/my data.hdf5")
+    made_up.fill(options, errors_as_claimed, REAL)
+    times = folder / "results" / "smoke" / "times.json"
+    times.parent.mkdir()
+    step_times.write_times(times, made_up.times(options, seconds_as_claimed), REAL, -1, "chainer")
+    publication.publish(folder / "docs" / "quick", Study(options, REAL))
+    return options, folder / "docs" / "quick"
+
+
+def test_everything_that_was_made_is_published(published):
+    _, out = published
+    for number in range(1, 11):
+        assert (out / f"figure-{number}.png").stat().st_size > 10_000
+        assert (out / f"figure-{number}.csv").exists()
+    for name in ("report.html", "claims.csv", "comparison.csv", "tables/table-2.csv", "runs.csv", "histories.csv"):
+        assert (out / name).exists(), name
+    # A settings page is of the report's scale only.
+    assert not (out / "settings.csv").exists()
+    assert not (out / "missing.csv").exists()
+    assert len(rows(out / "claims.csv")) == len(CLAIMS)
+
+
+def test_every_run_is_there_with_its_settings_and_where_it_is_from(published):
+    options, out = published
+    wanted = {job.key for jobs in publication.targets(Study(options, REAL), []).values() for job in jobs}
+    runs, epochs = rows(out / "runs.csv"), rows(out / "histories.csv")
+    assert {row["key"] for row in runs} == {row["key"] for row in epochs} == wanted
+    assert all(
+        row["engine"] == "chainer" and row["data"] == REAL.name and "chainer 7.8.1" in row["packages"] for row in runs
+    )
+    of_figure_6 = [row for row in runs if "figure-6" in row["used_by"].split()]
+    assert len({row["settings"] for row in of_figure_6}) == 2 * len({s.name + s.panel for s in FIGURES[6].series})
+    assert "--optimizer=RMSprop" in "".join(row["settings"] for row in of_figure_6)
+    assert float(epochs[0]["train_accuracy"]) == pytest.approx(10, abs=90)
+
+
+def test_no_path_of_this_machine_is_published(published):
+    options, out = published
+    for path in out.rglob("*"):
+        if path.suffix in (".csv", ".json", ".md", ".html"):
+            text = path.read_text(encoding="utf-8")
+            assert options.results not in text, path
+            assert "/home/somebody" not in text, path
+    assert "DATA='my data.hdf5'" in json.loads((out / "summary.json").read_text())["command"]
+
+
+def test_what_an_earlier_publication_had_does_not_stay(published, tmp_path):
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    for name in ("figure-11.png", "settings.csv"):
+        (tmp_path / "out" / name).write_text("stale")
+    publication.publish(tmp_path / "out", Study(options, REAL))
+    assert not (tmp_path / "out" / "figure-11.png").exists()
+    assert not (tmp_path / "out" / "settings.csv").exists()
+    assert (tmp_path / "out" / "figure-6.png").read_bytes() == (out / "figure-6.png").read_bytes()
+
+
+def test_what_is_missing_is_listed_with_its_command_and_time(tmp_path):
+    options = made_up.options(tmp_path / "results", seeds=1)
+    made_up.fill(options, errors_as_claimed, REAL)
+    for job in made_up.jobs(options, REAL):
+        if job.experiment.augmentation == "report" and (Path(options.results) / "runs" / job.key).exists():
+            made_up.lose(Path(options.results), job.experiment)
+    publication.publish(tmp_path / "out", Study(options, REAL))
+    missing = rows(tmp_path / "out" / "missing.csv")
+    assert {"figure-9", "figure-10", "claims"} == {row["target"] for row in missing}
+    figure_9 = next(row for row in missing if row["target"] == "figure-9")
+    assert (figure_9["runs_wanted"], figure_9["runs_missing"]) == ("2", "1")
+    assert figure_9["command"].startswith("make figure-9 PROFILE=smoke")
+    assert not (tmp_path / "out" / "figure-9.png").exists()
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["runs_missing"] == 2
+
+
+def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkeypatch):
+    options = made_up.options(tmp_path / "results", seeds=1)
+    as_large_as_the_report = {"full": replace(options.scale(), epochs=None)}
+    monkeypatch.setattr(study, "PROFILES", as_large_as_the_report)
+    # Nothing is trained: every candidate is wanted to its end.
+    wanted = publication.targets(Study(options, REAL), race(QUESTIONS, Study(options, REAL)))
+    assert all(job.epochs == 4 for name, jobs in wanted.items() if name.startswith("infer ") for job in jobs)
+    for job in itertools.chain.from_iterable(wanted.values()):
+        if job.experiment.blocks == THREE_BLOCKS and job.experiment.optimizer == "RMSprop":
+            made_up.keep_history(tmp_path / "results", job.experiment, made_up.history([1.0, 1.0]), REAL)
+        else:
+            made_up.keep(tmp_path / "results", job.experiment, errors_as_claimed(job.experiment), REAL)
+    docs = tmp_path / "docs"
+    publication.publish(docs / "results" / "full", Study(options, REAL), docs / "settings.md")
+    settings = rows(docs / "results" / "full" / "settings.csv")
+    assert {row["question"] for row in settings} == {question.name for question in QUESTIONS}
+    assert {row["epochs_trained"] for row in settings} == {"4", "2"}
+    # Candidates that were stopped on the way are not missing.
+    assert any(row["standing"].startswith("hopeless") for row in settings)
+    assert not (docs / "results" / "full" / "missing.csv").exists()
+    assert json.loads((docs / "results" / "full" / "summary.json").read_text())["runs_missing"] == 0
+    assert not (docs / "results" / "full" / "settings.md").exists()
+    assert "](results/full/settings.png)" in (docs / "settings.md").read_text()
+    assert (docs / "results" / "full" / "settings.png").exists()
+    assert float(rows(docs / "results" / "full" / "comparison.csv")[0]["gap"])
+    # No run has half of the epochs of the report's curves.
+    near = rows(docs / "results" / "full" / "nearness.csv")
+    assert len(near) == sum(len(report_curves(number)) for number in FIGURES)
+    assert {row["epochs_compared"] for row in near} == {"3", "4"}
+    assert headline.headline(docs / "results") == ""
+    assert not (docs / "results" / "full" / "nearness.png").exists()
+
+
+def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, monkeypatch):
+    options = made_up.options(tmp_path / "results", seeds=1)
+    monkeypatch.setattr(study, "PROFILES", {"full": replace(options.scale(), epochs=None)})
+    # Ours are the report's curves of figure 6, one of them not to half of its end, and all of them two points off.
+    for report in report_curves(6):
+        ours = next(s for s in FIGURES[6].series if (s.panel, s.name) == report[:2])
+        length = 8 if report[:2] == ("average pooling", "Adam") else 20
+        errors = np.interp(np.arange(length), report.epochs, report.mean()) + 2
+        experiment = Study(options, REAL).experiment(ours.settings, 0)
+        made_up.keep_history(tmp_path / "results", experiment, made_up.history(errors), REAL)
+    out, page = tmp_path / "docs" / "full", tmp_path / "settings.md"
+    publication.publish(out, Study(options, REAL), page)
+    assert "## RMSprop in figures 6 and 7" in page.read_text()
+    of_6 = [row for row in rows(out / "nearness.csv") if row["figure"] == "6"]
+    assert {row["mean_absolute_gap"] for row in of_6} == {"2.0000"}
+    assert [row["epochs_compared"] for row in of_6 if row["series"] == "Adam"] == ["8", "15"]
+    # Only panels whose curves are all mostly there are drawn.
+    picture = (out / "nearness.svg").read_text()
+    assert "This reproduction: figure 6, max pooling" in picture
+    assert "average pooling" not in picture
+    text = headline.headline(out.parent)
+    assert sum(line.startswith("| figure 6, ") for line in text.splitlines()) == 5
+    assert "figure 6, average pooling, Adam" not in text
+    assert "| figure 6, max pooling, Adam | train error | 15 of 15 | 2.0 | 10.0 | 12.0 | 20 |" in text
+    assert "](docs/results/full/nearness.png)" in text
+    # The same runs serve other figures, too, whose curves they are not made to follow.
+    near = [
+        float(row["mean_absolute_gap"])
+        for row in rows(out / "nearness.csv")
+        if int(row["epochs_compared"]) >= int(row["epochs_in_report"]) / 2
+    ]
+    assert f"median **{statistics.median(near):.1f} points** from the report's, over the {len(near)} of its 39" in text
+    summary = json.loads((out / "summary.json").read_text())
+    assert f" {summary['runs_missing']} runs of the full profile are missing or unfinished" in text
+    (out / "summary.json").write_text(json.dumps({**summary, "runs_missing": 0}))
+    assert "missing or unfinished" not in headline.headline(out.parent)
+    # Another scale has no candidates, and leaves their page alone.
+    monkeypatch.undo()
+    publication.publish(tmp_path / "docs" / "smoke", Study(options, REAL), page)
+    assert "## RMSprop in figures 6 and 7" in page.read_text()
+
+
+def test_a_run_that_is_long_enough_for_one_target_is_not_missing_there(tmp_path, monkeypatch):
+    """As the baseline's, which figure 10 wants for longer than figure 6."""
+    options = made_up.options(tmp_path / "results", seeds=1)
+    made_up.fill(options, errors_as_claimed, REAL)
+    real = publication.targets
+
+    def longer_for_figure_10(*arguments):
+        wanted = real(*arguments)
+        return {**wanted, "figure-10": [job._replace(epochs=8) for job in wanted["figure-10"]]}
+
+    monkeypatch.setattr(publication, "targets", longer_for_figure_10)
+    publication.publish(tmp_path / "out", Study(options, REAL))
+    (missing,) = rows(tmp_path / "out" / "missing.csv")
+    assert (missing["target"], missing["runs_wanted"], missing["runs_missing"]) == ("figure-10", "2", "2")
+
+
+def test_synthetic_results_are_not_published(tmp_path):
+    with pytest.raises(BadInput, match="only results on CIFAR-10"):
+        publication.publish(tmp_path / "out", Study(made_up.options(tmp_path), DATASET))
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_readme_is_written_from_the_published_files(published, tmp_path):
+    _, out = published
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{headline.BEGIN}\nwas here before\n{headline.END}\nafter\n")
+    headline.update(readme, out.parent)
+    text = readme.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "was here before" not in text
+    verdicts = [row["verdict"] for row in rows(out / "claims.csv")]
+    assert f"**{verdicts.count('reproduced')} reproduced**" in text
+    assert sum(line.startswith("| ") for line in text.splitlines()) == len(CLAIMS) + 2
+    (out / "claims.csv").write_text((out / "claims.csv").read_text().replace(",reproduced,", ",contradicted,", 1))
+    assert headline.with_headline(text, out.parent) != text
+
+
+def test_a_readme_without_a_place_for_them_is_refused():
+    with pytest.raises(BadInput, match=r"README\.md"):
+        headline.with_headline("nothing here", ROOT)
+
+
+def test_the_readme_says_what_the_published_files_say():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert headline.with_headline(text, ROOT / "docs" / "results") == text
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_published_figures_and_verdicts_agree_with_the_published_runs(profile):
+    """Whoever edits a number of one file leaves it at odds with the others."""
+    folder = ROOT / "docs" / "results" / profile
+    summary = json.loads((folder / "summary.json").read_text())
+    epochs: dict[str, list[dict[str, str]]] = {}
+    for row in rows(folder / "histories.csv"):
+        epochs.setdefault(row["key"], []).append(row)
+    assert len(epochs) == summary["runs"] == len({row["key"] for row in rows(folder / "runs.csv")})
+    drawn = [row for number in summary["figures"] if number > 1 for row in rows(folder / f"figure-{number}.csv")]
+    values = {round(float(row["train_accuracy"]), 3) for of_run in epochs.values() for row in of_run}
+    values = {value for value in values if math.isfinite(value)}
+    values |= {round(100 - value, 3) for value in values}
+    for row in drawn:
+        if row["quantity"].startswith("train"):
+            value = float(row["value"])
+            # A run that diverged has no number in either.
+            assert math.isnan(value) or min(abs(value - known) for known in values) < 0.01
+
+
+def test_the_full_profile_takes_the_nearest_candidates():
+    """Where candidates were compared to the end of the report's curves, the figures' settings are the nearest one's."""
+    ends = {question.name: str(last_epoch(question)) for question in QUESTIONS}
+    decided = [
+        row
+        for row in rows(ROOT / "docs" / "results" / "full" / "settings.csv")
+        if row["standing"] == "nearest" and row["compared_up_to_epoch"] == ends[row["question"]]
+    ]
+    images = Dataset(np.zeros((1, 3, 32, 32), np.float32), np.zeros(1, np.int32), *(np.zeros(0),) * 2, "none")
+    full = Study(Options(profile="full", seeds=1), images)
+    for row in decided:
+        series = FIGURES[int(row["figure"])].curve(row["panel"], row["series"])
+        experiment = Experiment.from_settings(
+            {"data_fingerprint": images.fingerprint, "batch_size": full.scale.batch_size, **json.loads(row["settings"])}
+        )
+        assert experiment == full.experiment(series.settings, 0), (row["question"], row["candidate"])
+
+
+def test_a_publication_gathers_what_several_machines_have_made(published, tmp_path):
+    """A store that has one run alone, published over the publication of all: every run stays, the longer one counts."""
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    elsewhere = replace(options, results=str(tmp_path / "other machine"))
+    longer = made_up.jobs(options, REAL)[0].experiment
+    history = made_up.history([60.0, 50.0, 40.0, 30.0, 20.0])
+    made_up.keep_history(Path(elsewhere.results), longer, history, REAL, cpu="another processor")
+    publication.publish(tmp_path / "out", Study(elsewhere, REAL))
+    before, after = rows(out / "histories.csv"), rows(tmp_path / "out" / "histories.csv")
+    assert [row for row in after if row["key"] != longer.key] == [row for row in before if row["key"] != longer.key]
+    assert [float(row["train_accuracy"]) for row in after if row["key"] == longer.key] == [40, 50, 60, 70, 80]
+    cpus = {row["key"]: row["cpu"] for row in rows(tmp_path / "out" / "runs.csv")}
+    assert cpus[longer.key] == "another processor"
+    others = {row["key"]: row for row in rows(out / "runs.csv") if row["key"] != longer.key}
+    assert {row["key"]: row for row in rows(tmp_path / "out" / "runs.csv") if row["key"] != longer.key} == others
+
+
+def test_a_publication_whose_files_do_not_fit_together_is_refused(published, tmp_path):
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    runs = tmp_path / "out" / "runs.csv"
+    runs.write_text(runs.read_text().replace("--seed=0", "--seed=7", 1))
+    with pytest.raises(BadInput, match=r"out: expected runs\.csv and .* as `publish` writes them: the run of"):
+        publication.publish(tmp_path / "out", Study(replace(options, results=str(tmp_path / "results")), REAL))

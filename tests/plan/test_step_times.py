@@ -1,0 +1,74 @@
+import json
+
+import numpy as np
+import pytest
+
+from figures.sections import CLAIMS, networks_timed
+from reproduce import training
+from reproduce.errors import BadInput
+from reproduce.experiment import Experiment
+from reproduce.plan import step_times
+from reproduce.study import Study
+from tests.figures.test_claims import seconds_as_claimed
+from tests.helpers import made_up
+from tests.helpers.made_up import DATASET
+
+
+def test_times_measured_with_other_data_are_not_used(tmp_path):
+    chosen = made_up.options(tmp_path)
+    path = tmp_path / "times.json"
+    assert step_times.read_times(path, DATASET.fingerprint).seconds == {}
+    step_times.write_times(path, made_up.times(chosen, seconds_as_claimed), DATASET, -1, "chainer")
+    assert len(step_times.read_times(path, DATASET.fingerprint).seconds) == 11
+    assert step_times.read_times(path, "another").seconds == {}
+    assert json.loads(path.read_text())["provenance"]["engine"] == "chainer"
+
+
+def test_a_damaged_file_of_times_is_named(tmp_path):
+    path = tmp_path / "times.json"
+    no_times = '{"provenance": {"data": {"fingerprint": "x"}}, "seconds": {"a": "b"}}'
+    for content in ("", "[]", '{"provenance": {}}', no_times):
+        path.write_text(content)
+        with pytest.raises(BadInput, match=r"times\.json: expected times"):
+            step_times.read_times(path, "x")
+
+
+def test_networks_are_timed_in_an_order_that_turns_round(monkeypatch):
+    monkeypatch.setattr(step_times, "ROUNDS", 3)
+    monkeypatch.setattr(step_times, "MOST_STEPS", 3)
+    calls = []
+
+    def step_of(experiment, dataset, device):
+        return lambda: calls.append(experiment.seed)
+
+    monkeypatch.setattr(step_times, "_step", step_of)
+    found = step_times.measure([Experiment(seed=seed) for seed in (1, 2, 2)], DATASET, engine_name="chainer")
+    # Two steps each to warm up; then three a measurement.
+    assert calls == [1, 1, 2, 2, *[1] * 3, *[2] * 3, *[2] * 3, *[1] * 3, *[1] * 3, *[2] * 3]
+    assert {len(values) for values in found.seconds.values()} == {3}
+
+
+def test_a_step_trains_the_network_once_for_each_copy_of_its_images(monkeypatch):
+    experiment = Experiment(width=0.0625, batch_size=10, augmentation="report", optimizer="MomentumSGD")
+    updates = []
+    build = training.build_optimizer
+
+    def counted(experiment):
+        optimizer = build(experiment)
+        update = optimizer.update
+        optimizer.update = lambda: (updates.append(1), update())
+        return optimizer
+
+    monkeypatch.setattr(training, "build_optimizer", counted)
+    step_times._step(experiment, DATASET, -1)()
+    assert len(updates) == 4
+
+
+def test_every_network_that_a_claim_times_can_be_timed(monkeypatch):
+    monkeypatch.setattr(step_times, "ROUNDS", 1)
+    monkeypatch.setattr(step_times, "MOST_STEPS", 1)
+    monkeypatch.setattr(step_times, "FEWEST_STEPS", 1)
+    needed = networks_timed(CLAIMS, Study(made_up.options("unused"), DATASET))
+    found = step_times.measure(needed, DATASET)
+    assert set(found.seconds) == {experiment.key for experiment in needed}
+    assert all(np.all(values > 0) for values in found.seconds.values())

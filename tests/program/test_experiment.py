@@ -1,0 +1,92 @@
+import dataclasses
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reproduce.errors import BadInput
+from reproduce.experiment import Experiment, parse_blocks
+from reproduce.optimizers import OPTIMIZERS
+from reproduce.pattern import REPORT_BLOCKS
+
+
+def test_the_default_is_the_experiment_of_section_8():
+    default = Experiment()
+    assert default.blocks == REPORT_BLOCKS == ((2, 64), (2, 128), (4, 256))
+    assert (default.optimizer, default.learning_rate, default.dropout) == ("Adam", 0.001, 0.4)
+    assert (default.batch_size, default.pooling, default.width) == (500, "max", 1.0)
+
+
+OTHER_VALUES = {
+    "data_fingerprint": "other",
+    "seed": 1,
+    "blocks": ((1, 64),),
+    "filter_size": 5,
+    "pooling": "average",
+    "batch_normalization": False,
+    "dropout": 0.3,
+    "fully_connected_layers": 2,
+    "width": 0.5,
+    "augmentation": "report",
+    "learning_rate": 0.002,
+    "beta1": 0.8,
+    "beta2": 0.99,
+    "epsilon": 1e-6,
+    "batch_size": 100,
+}
+
+
+def test_every_setting_that_has_an_effect_changes_the_key():
+    keys = {Experiment(**{name: value}).key for name, value in OTHER_VALUES.items()}
+    assert len(keys | {Experiment().key}) == len(OTHER_VALUES) + 1
+    unknown = {field.name for field in dataclasses.fields(Experiment)} - set(OTHER_VALUES)
+    assert unknown <= {"optimizer", "momentum", "alpha", "initial_scale"}
+    assert len({Experiment(optimizer=name).key for name in OPTIMIZERS}) == len(OPTIMIZERS)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "without_effect"),
+    [
+        ("Adam", ["momentum", "alpha"]),
+        ("MomentumSGD", ["beta1", "beta2", "alpha", "epsilon"]),
+        ("RMSprop", ["momentum"]),
+    ],
+)
+def test_a_setting_without_effect_leaves_the_key(optimizer, without_effect):
+    for name in without_effect:
+        assert Experiment(optimizer=optimizer, **{name: 0.5}).key == Experiment(optimizer=optimizer).key
+
+
+@given(
+    st.builds(
+        Experiment,
+        seed=st.integers(0, 9),
+        blocks=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 99)), max_size=5).map(tuple),
+        dropout=st.floats(0, 0.9),
+        optimizer=st.sampled_from(tuple(OPTIMIZERS)),
+    )
+)
+def test_settings_survive_json(experiment):
+    again = Experiment.from_settings(json.loads(json.dumps(experiment.settings())))
+    assert again.key == experiment.key
+    assert again == experiment
+
+
+def test_equal_experiments_have_one_key():
+    assert Experiment(dropout=0, width=1).key == Experiment(dropout=0.0, width=1.0).key
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(BadInput, match="no such setting of an experiment: colour"):
+        Experiment.from_settings({"colour": 1})
+    with pytest.raises(BadInput, match=r"optimizer: expected Adam, .* \(did you mean Adam\?\); found 'adam'"):
+        Experiment(optimizer="adam")
+
+
+def test_blocks_are_written_as_convolutions_x_channels():
+    assert parse_blocks("2x64,2x128,4x256") == REPORT_BLOCKS
+    assert parse_blocks("") == ()
+    for wrong in ("2", "2x", "x64", "2x64,", "2x64 2x128", "2x-64", "ax64"):
+        with pytest.raises(ValueError, match="expected blocks"):
+            parse_blocks(wrong)

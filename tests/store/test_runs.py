@@ -1,0 +1,140 @@
+import multiprocessing
+import time
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reproduce import files
+from reproduce.data.dataset import synthetic
+from reproduce.experiment import Experiment
+from reproduce.plan.plan import make_plan
+from reproduce.profiles import Options
+from reproduce.store import runs
+from reproduce.store.history import EpochRecord, history_bytes, parse_history
+from reproduce.store.training_run import train
+from reproduce.study import Study
+from reproduce.sweep.train_missing import train_missing
+from tests.helpers.clusters import job
+from tests.helpers.clusters import numbers as without_seconds
+
+numbers = st.floats(allow_nan=False)
+
+
+@given(st.lists(st.tuples(numbers, numbers, numbers, numbers, st.floats(0, 1e6)), max_size=5))
+def test_a_history_is_read_as_it_was_written(rows):
+    history = [EpochRecord(epoch, *row[:-1], round(row[-1], 3)) for epoch, row in enumerate(rows)]
+    assert parse_history(history_bytes(history)) == history
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "expected the columns epoch,train_loss"),
+        ("a,b\n", "expected the columns epoch,train_loss.*found a,b"),
+        ("{header}\n0,1,2\n", "line 2: expected 6 numbers"),
+        ("{header}\n0,1,2,3,4,x\n", "line 2: expected 6 numbers"),
+        ("{header}\n1,1,2,3,4,5\n", "line 2: expected epoch 0; found 1"),
+    ],
+)
+def test_a_damaged_history_is_named(content, message):
+    with pytest.raises(ValueError, match=message):
+        parse_history(content.replace("{header}", ",".join(EpochRecord._fields)).encode())
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    files.write_atomically(path, b"old")
+    monkeypatch.setattr(files.os, "fsync", lambda number: (_ for _ in ()).throw(OSError("no space left")))
+    with pytest.raises(OSError, match="no space"):
+        files.write_atomically(path, b"new")
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"old"
+
+
+def test_the_lock_is_held_by_one_process_and_let_go_when_it_is_killed(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    started = context.Event()
+    holder = context.Process(target=_hold, args=(tmp_path, started))
+    holder.start()
+    assert started.wait(60)
+    begun = time.monotonic()
+    killer = context.Process(target=_kill_later, args=(holder.pid,))
+    killer.start()
+    with runs.locked(tmp_path):
+        assert time.monotonic() - begun > 0.5
+    holder.join(10)
+    killer.join(10)
+    assert not holder.is_alive()
+
+
+def _hold(folder, started):
+    with runs.locked(folder):
+        started.set()
+        time.sleep(60)
+
+
+def _kill_later(process):
+    import os
+    import signal
+
+    time.sleep(1)
+    os.kill(process, signal.SIGKILL)
+
+
+def test_two_processes_that_want_the_same_run_train_it_once(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    ready = context.Barrier(2)
+    both = [context.Process(target=_train, args=(tmp_path / "run", ready, tmp_path / f"out-{i}")) for i in range(2)]
+    for process in both:
+        process.start()
+    for process in both:
+        process.join(120)
+        assert process.exitcode == 0
+    printed = [(tmp_path / f"out-{i}").read_text() for i in range(2)]
+    assert sorted(text.count("Epoch") for text in printed) == [0, 3]
+    assert any("waiting for process" in text for text in printed)
+    assert len(runs.read_history(tmp_path / "run")) == 3
+
+
+def _train(folder, ready, out):
+    import contextlib
+
+    made = synthetic(60, 20)
+    experiment = Experiment(data_fingerprint=made.fingerprint, width=0.0625, batch_size=20)
+    with out.open("w") as stream, contextlib.redirect_stdout(stream):
+        ready.wait(60)
+        train(experiment, made, folder, epochs=3, engine_name="chainer")
+
+
+def state(folder, wanted):
+    return runs.examine(runs.run_folder(folder, wanted.experiment), wanted.experiment)
+
+
+def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted(tmp_path):
+    images = synthetic(40, 20)
+    wanted = job(images, epochs=2)
+    there, here = tmp_path / "there", tmp_path / "here"
+    options = Options(data="synthetic", engine="chainer", results=str(there))
+    train_missing([wanted], Study(options, images))
+    made = state(there, wanted).history
+    origin = runs.read_provenance(runs.run_folder(there, wanted.experiment))
+    runs.keep_record(here, wanted.experiment, made, origin)
+    assert state(here, wanted).history == made
+    assert runs.read_provenance(runs.run_folder(here, wanted.experiment)) == origin
+    assert not state(here, wanted).is_lacking(2)
+    # A shorter one does not take its place, and more epochs are trained from the beginning.
+    with runs.locked(runs.run_folder(here, wanted.experiment)):
+        runs.keep_record(here, wanted.experiment, made[:1], origin)
+    assert state(here, wanted).history == made
+    longer = wanted._replace(epochs=3)
+    assert make_plan([longer], Study(replace(options, results=str(here)), images)).done == {wanted.key: 0}
+    train_missing([longer], Study(replace(options, results=str(here)), images))
+    after = state(here, wanted).history
+    assert without_seconds(after)[:2] == without_seconds(made)
+    assert len(after) == 3
+    folder = runs.run_folder(here, wanted.experiment)
+    assert runs.read_provenance(folder)["from_epoch"] == 0
+    assert not (folder / "record.npz").exists()
+    assert not list(folder.glob("*.damaged"))

@@ -1,0 +1,434 @@
+"""The schedule on real processes: order, one code path for all three ways, and what is left when processes die."""
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import psutil
+import pytest
+from dask import config
+
+from reproduce.data.dataset import synthetic
+from reproduce.errors import BadInput, Failure
+from reproduce.profiles import Options
+from reproduce.store import runs, training_run
+from reproduce.store.history import has_diverged
+from reproduce.study import Study
+from reproduce.sweep import dask_cluster, dask_sweep, task
+from reproduce.sweep.jobs import in_order, operations_of, without_repeats
+from reproduce.sweep.progress import Board
+from reproduce.sweep.task import DIVERGED, DONE, FAILED, perform
+from reproduce.sweep.train_missing import check, train_missing
+from reproduce.text import duration
+from tests.helpers import clusters
+from tests.helpers.clusters import (
+    begin,
+    dask,
+    figure_2,
+    free_port,
+    histories,
+    history_of,
+    holder_of,
+    job,
+    kill_in_mid_run,
+    listening,
+    meanwhile,
+    numbers,
+    session_of,
+    tasks_of,
+    when,
+)
+from tests.helpers.processes import ROOT
+
+
+@pytest.fixture(scope="module")
+def images():
+    return synthetic(*clusters.SIZES)
+
+
+@pytest.fixture(scope="module")
+def two_workers():
+    """A connection to one local cluster for all tests of this file."""
+    with dask_cluster.local(2) as client:
+        yield lambda: contextlib.nullcontext(client)
+
+
+def diverging_job(images, seed):
+    settings = {"optimizer": "MomentumSGD", "learning_rate": 1000.0, "initial_scale": 1000.0}
+    return job(images, seed, batch_normalization=False, blocks=((4, 8),), fully_connected_layers=8, **settings)
+
+
+def swept(tasks, connect, images, **others):
+    """The outcomes of a sweep, by label."""
+    with Board([t.job for t in tasks], images) as board:
+        dask_sweep.run_all(tasks, connect, board, is_local=True, **others)
+    return {t.label: board.outcomes[t.job.key] for t in tasks}
+
+
+def test_a_run_that_several_figures_need_is_wanted_once(images):
+    one, other = job(images, epochs=3), job(images, epochs=5)._replace(label="again")
+    both = without_repeats([one._replace(needed_by=frozenset("a")), other._replace(needed_by=frozenset("b"))])
+    assert [(j.label, j.epochs, j.needed_by) for j in both] == [("seed 0", 5, frozenset("ab"))]
+
+
+def test_the_longest_runs_come_first_and_among_equals_the_shared_ones(images):
+    long = job(images, 1, epochs=64)
+    shared = job(images, 2, epochs=9)._replace(needed_by=frozenset(["figure-6", "figure-7"]))
+    single = job(images, 1, epochs=10)._replace(needed_by=frozenset(["figure-6"]))
+    second, short = job(images, 2, epochs=10), job(images, 3, epochs=1)
+    assert operations_of(long, images) > 4 * operations_of(shared, images)
+    assert in_order([short, second, single, shared, long], images) == [long, shared, single, second, short]
+
+
+def test_a_run_that_raises_or_diverges_does_not_keep_the_others_back(images, tmp_path, monkeypatch, capsys):
+    good, failing, diverging = (
+        job(images, 0),
+        job(images, 1),
+        diverging_job(images, 2),
+    )
+
+    def train(experiment, *others, train=training_run.train, **more):
+        if experiment.seed == 1:
+            raise OSError(5, "Input/output error\nand more", "some/file")
+        return train(experiment, *others, **more)
+
+    monkeypatch.setattr(training_run, "train", train)
+    options = Options(data="synthetic", engine="chainer", results=str(tmp_path))
+    with pytest.raises(Failure, match=r"^1 of 3 runs failed, the others are kept: seed 1: OSError: .*error$"):
+        train_missing([failing, good, diverging], Study(options, images))
+    printed = capsys.readouterr().out
+    assert len(history_of(tmp_path, good)) == 2
+    assert has_diverged(history_of(tmp_path, diverging))
+    assert "3 runs wanted, 0 already trained" in printed
+    assert "seed 1: failed: OSError" in printed
+    assert "1 of 3 runs diverged: seed 2" in printed
+    monkeypatch.undo()
+    train_missing([failing, good, diverging], Study(options, images))
+    printed = capsys.readouterr().out
+    assert "3 runs wanted, 2 already trained" in printed
+    assert "seed 1: Epoch 1" in printed
+    assert "seed 0: Epoch" not in printed
+
+
+def test_progress_is_readable_without_a_terminal(images, capsys, monkeypatch):
+    jobs = [job(images, seed, epochs=4) for seed in range(3)]
+    now = [0.0]
+    monkeypatch.setattr("reproduce.sweep.progress.time.monotonic", lambda: now[0])
+    with Board(jobs, images) as board:
+        now[0] = 10
+        board.report((jobs[0].key, "progress", 0, 0, 0.0))
+        board.finish(jobs[0].key, task.Outcome(DONE))
+        board.report((jobs[1].key, "progress", 2, 20, 1234.0))
+        board.report((jobs[1].key, "line", "Epoch 2"))
+        now[0] = 50
+        board.report((jobs[1].key, "progress", 3, 0, 1000.0))
+        board.finish(jobs[1].key, task.Outcome(FAILED, "why"))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1 of 3 runs done, 0 running, 2 waiting, 0 failed; about 20 s left")
+    assert lines[1] == "Epoch 2"
+    assert lines[2].startswith("1 of 3 runs done, 1 running, 1 waiting, 0 failed; about ")
+    assert lines[2].endswith("left; seed 1: epoch 3 of 4, 1,000 images/s")
+    assert lines[3:] == ["seed 1: failed: why", "1 of 3 runs done, 0 running, 1 waiting, 1 failed; about 44 s left"]
+    assert not any("\r" in line or "\x1b" in line for line in lines)
+
+
+def test_progress_fills_a_terminal_and_leaves_it_clean(images, tmp_path):
+    """In a pseudo-terminal: the lines are drawn over each other, and all that stays is what runs print."""
+    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
+    code = (
+        "from tests.helpers.clusters import *; from reproduce.data.dataset import synthetic;"
+        "from reproduce.sweep.progress import Board;"
+        "images = synthetic(40, 20); jobs = [job(images, s) for s in range(100)]\n"
+        "with Board(jobs, images) as board:\n"
+        "    for j in jobs: board.report((j.key, 'progress', 1, 10, 9.0))\n"
+        "    board.redraw(at_once=True); board.say('stays')\n"
+    )
+    here, there = pty.openpty()
+    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=there, stderr=there):
+        os.close(there)
+        shown = b""
+        with contextlib.suppress(OSError):
+            while data := os.read(here, 4096):
+                shown += data
+    text = shown.decode()
+    assert "0 of 100 runs done, 100 running, 0 waiting, 0 failed" in text
+    assert re.search(r"and \d+ more running", text)
+    assert "stays\r\n" in text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(4.4, "4 s"), (99, "99 s"), (100, "2 min"), (7200, "2.0 h"), (260000, "3.0 days")]
+)
+def test_durations_are_said_in_words(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_cores_are_shared_out_and_the_user_s_own_settings_are_kept(monkeypatch):
+    for name in dask_cluster.THREAD_SETTINGS:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(dask_cluster, "cores", lambda: 8)
+    assert set(dask_cluster._thread_settings(3).values()) == {"2"}
+    assert set(dask_cluster._thread_settings(9).values()) == {"1"}
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    settings = dask_cluster._thread_settings(2)
+    assert (settings["OMP_NUM_THREADS"], settings["NUMBA_NUM_THREADS"], settings["MKL_NUM_THREADS"]) == ("3", "1", "3")
+
+
+def test_each_worker_has_its_own_gpu_and_its_share_of_the_cores(images, tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    tasks = [t._replace(device=3) for t in tasks_of([job(images, seed) for seed in range(6)], images, tmp_path)]
+    outcomes = swept(tasks, partial(dask_cluster.local, 2, 3), images, work=clusters.settings_of_the_process)
+    assert {o.reason for o in outcomes.values()} == {
+        "['1', '1', '1', '3'] [1] 0",
+        "['1', '1', '1', 'GPU-5'] [1] 0",
+    }
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,GPU-5"
+    with pytest.raises(BadInput, match="at most one process a GPU, and there are 2"), dask_cluster.local(3, 0):
+        pass
+
+
+def test_failing_runs_are_named_and_all_others_trained(images, tmp_path, two_workers):
+    kinds = ["dies", "fine", "raises", "fine too", "other data", "diverges", "blocked", "fine as well"]
+    jobs = [job(images, seed) for seed in range(len(kinds))]
+    jobs[4] = jobs[4]._replace(experiment=replace(jobs[4].experiment, data_fingerprint="0" * 16))
+    jobs[5] = diverging_job(images, 5)
+    tasks = [t._replace(label=kind) for t, kind in zip(tasks_of(jobs, images, tmp_path), kinds, strict=True)]
+    blocked = runs.run_folder(tmp_path, jobs[6].experiment)
+    blocked.parent.mkdir()
+    blocked.write_text("a file where a folder should be")
+    outcomes = swept(tasks, two_workers, images, work=clusters.whatever_the_label_says)
+    assert {label: outcome.kind for label, outcome in outcomes.items()} == {
+        "dies": FAILED,
+        "fine": DONE,
+        "raises": FAILED,
+        "fine too": DONE,
+        "other data": FAILED,
+        "diverges": DIVERGED,
+        "blocked": FAILED,
+        "fine as well": DONE,
+    }
+    assert outcomes["dies"].reason == "every worker that it was given to died"
+    assert outcomes["raises"].reason == "ValueError: asked to raise"
+    expected = f"expected the images with fingerprint {'0' * 16}; found {images.fingerprint}"
+    assert outcomes["other data"].reason.endswith(expected)
+    assert outcomes["blocked"].reason.startswith("FileExistsError")
+    for kind, j in zip(kinds, jobs, strict=True):
+        if kind.startswith("fine"):
+            assert len(history_of(tmp_path, j)) == 2
+
+
+def kill_and_compare(images, folder, connect):
+    """Kill the worker of a run in mid-run; the run must go on elsewhere, and no other one may be lost."""
+    jobs = [job(images, 0, epochs=12), *(job(images, seed, epochs=2) for seed in range(1, 5))]
+    run = runs.run_folder(folder / "swept", jobs[0].experiment)
+    with meanwhile(lambda: kill_in_mid_run(run, 3)):
+        outcomes = swept(tasks_of(jobs, images, folder / "swept"), connect, images)
+    assert {outcome.kind for outcome in outcomes.values()} == {DONE}
+    went_on = runs.read_provenance(run)
+    assert went_on["from_epoch"] >= 3, "the run began anew"
+    assert len(went_on["earlier"]) == 1
+    with Board(jobs, images) as board:
+        for t in tasks_of(jobs, images, folder / "here"):
+            assert perform(t, images, board.report).kind == DONE
+    for j in jobs:
+        assert numbers(history_of(folder / "swept", j)) == numbers(history_of(folder / "here", j))
+
+
+def test_a_killed_worker_s_run_goes_on_elsewhere_from_its_checkpoint(images, tmp_path, two_workers):
+    kill_and_compare(images, tmp_path, two_workers)
+
+
+def test_a_run_that_comes_on_outlives_more_workers_than_dask_allows(images, tmp_path, two_workers):
+    tasks = tasks_of([job(images, epochs=7)], images, tmp_path)
+    outcomes = swept(tasks, two_workers, images, work=clusters.an_epoch_and_death)
+    assert outcomes == {"seed 0": task.Outcome(DONE)}
+    assert len(runs.read_provenance(runs.run_folder(tmp_path, tasks[0].job.experiment))["earlier"]) == 6
+
+
+def test_a_process_that_is_slow_to_come_back_is_waited_for(images, tmp_path):
+    tasks = tasks_of([job(images, epochs=3)], images, tmp_path)
+    with config.set({"distributed.deploy.lost-worker-timeout": "10ms"}), dask_cluster.local(1) as client:
+        outcomes = swept(tasks, lambda: contextlib.nullcontext(client), images, work=clusters.an_epoch_and_death)
+    assert outcomes == {"seed 0": task.Outcome(DONE)}
+
+
+def test_a_local_cluster_without_processes_ends_the_command(images, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dask_sweep, "SECONDS_FOR_A_PROCESS_TO_COME_BACK", 3)
+    monkeypatch.setattr(dask_sweep, "SECONDS_BETWEEN_REMINDERS", 1)
+    jobs = [job(images, 0, epochs=2), job(images, 1, epochs=100)]
+    run = runs.run_folder(tmp_path, jobs[1].experiment)
+    with dask_cluster.local(1) as client:
+
+        def close() -> None:
+            when(lambda: runs.read_history(run))
+            client.cluster.sync(client.cluster.workers[0].close)
+
+        connect = partial(contextlib.nullcontext, client)
+        with meanwhile(close), pytest.raises(Failure, match=r"could not begin them anew; 1 runs are missing"):
+            swept(tasks_of(jobs, images, tmp_path), connect, images)
+    assert len(history_of(tmp_path, jobs[0])) == 2
+    assert "the cluster has no worker for these runs" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_twenty_kills_in_a_row(images, tmp_path, two_workers):
+    for number in range(20):
+        kill_and_compare(images, tmp_path / str(number), two_workers)
+
+
+def test_two_processes_give_the_same_numbers_as_one(in_one_process, tmp_path):
+    done = figure_2(tmp_path, "--jobs=2")
+    assert done.returncode == 0, done.stderr
+    assert histories(tmp_path) == histories(in_one_process)
+    assert done.stdout.count("Epoch ") == 6
+    assert "3 runs wanted, 0 already trained" in done.stdout
+    # When the second ends, the third has begun; its first word may come a moment later.
+    assert re.search(r"2 of 3 runs done, (1 running, 0|0 running, 1) waiting, 0 failed", done.stdout)
+    assert [path.name for path in (tmp_path / "results").iterdir() if path.name.startswith(".")] == []
+    again = figure_2(tmp_path, "--jobs=2")
+    assert "3 runs wanted, 3 already trained" in again.stdout
+
+
+def test_a_local_cluster_listens_on_loopback_only(two_workers):
+    with two_workers():
+        this = psutil.Process()
+        addresses = listening([this, *this.children(recursive=True)])
+    # The scheduler, and each worker with its nanny; the others are Dask's HTTP servers.
+    assert len(addresses) >= 5
+    assert {host for host, _ in addresses} == {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(
+    ("number", "to_all"),
+    [(signal.SIGINT, True), (signal.SIGTERM, True), pytest.param(signal.SIGTERM, False, marks=pytest.mark.slow)],
+)
+def test_a_signal_ends_a_sweep_and_loses_nothing(tmp_path, number, to_all, in_one_process):
+    command = begin(tmp_path, "--jobs=2", "--epochs=60")
+    runs = tmp_path / "results/runs"
+    when(lambda: len(list(runs.glob("*/history.csv"))) == 2 if runs.exists() else False)
+    # Ctrl-C goes to every process of the terminal's foreground group, SIGTERM to one, or to all of a job.
+    os.killpg(command.pid, number) if to_all else command.send_signal(number)
+    out, err = command.communicate(timeout=60)
+    assert command.returncode == 128 + number, err
+    assert err.splitlines() == [
+        "python -m figures.depth: stopped; nothing finished is lost, and the same command goes on from here"
+    ]
+    assert "stopping: each run ends its step and is saved" in out
+    assert "its worker is gone" not in out
+    when(lambda: not session_of(command.pid), 10)
+    known = histories(tmp_path)
+    done = figure_2(tmp_path, "--jobs=2", f"--epochs={max(2, *map(len, known.values()))}")
+    assert done.returncode == 0, done.stderr
+    after, unbroken = histories(tmp_path), histories(in_one_process)
+    for key, history in known.items():
+        assert after[key][: len(history)] == history
+        assert after[key][:2] == unbroken[key]
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{closed}", "tcp://127.0.0.1:{silent}", "foo", "nothing.json"])
+def test_a_wrong_address_is_refused_in_time(tmp_path, address):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = address.format(closed=free_port(), silent=silent.getsockname()[1])
+        begun = time.monotonic()
+        done = figure_2(tmp_path, f"--scheduler={address}")
+    assert time.monotonic() - begun < 10
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"python -m figures.depth: scheduler {address}: expected the address of a running")
+    assert done.stderr.count("\n") == 1
+
+
+def test_jobs_and_scheduler_exclude_each_other(tmp_path):
+    with pytest.raises(BadInput, match="choose one of them"):
+        check(Options(jobs=2, scheduler="tcp://127.0.0.1:1"))
+
+
+def test_workers_that_cannot_do_the_runs_are_refused(images, tmp_path):
+    port = free_port()
+    log = tmp_path / "log"
+    address = f"tcp://127.0.0.1:{port}"
+    environment = {"DASK_DISTRIBUTED__WORKER__MULTIPROCESSING_METHOD": "spawn"}
+    with (
+        dask("scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard", log=log),
+        dask("worker", address, "--nthreads=2", "--no-dashboard", "--host=127.0.0.1", log=log, **environment),
+    ):
+        when(lambda: "Registered to" in log.read_text())
+        done = figure_2(tmp_path, DASK_SCHEDULER_ADDRESS=address)
+    assert done.returncode == 2
+    assert re.search(r"worker tcp://127.0.0.1:\d+ has 2 threads; expected one run a process", done.stderr)
+
+
+def test_a_worker_saves_its_run_when_its_whole_job_is_terminated(tmp_path):
+    port, log = free_port(), tmp_path / "log"
+    address = f"tcp://127.0.0.1:{port}"
+    options = ("--host=127.0.0.1", "--dashboard-address=127.0.0.1:0")
+    checkpoints = tmp_path / "results/runs"
+    with (
+        dask("scheduler", *options, f"--port={port}", log=log),
+        dask("worker", address, *options, "--nthreads=1", log=log) as worker,
+    ):
+        when(lambda: "Registered to" in log.read_text())
+        # An epoch of this takes many seconds: whatever is there before its end was saved on the way.
+        command = begin(tmp_path, f"--scheduler={address}", "--train-size=10000")
+        when(lambda: any(map(holder_of, checkpoints.iterdir())) if checkpoints.exists() else False)
+        time.sleep(1)
+        os.killpg(worker.pid, signal.SIGTERM)
+        worker.wait(30)
+        command.terminate()
+        command.communicate(timeout=60)
+    (saved,) = checkpoints.glob("*/checkpoint.npz")
+    with np.load(saved) as content:
+        assert len(content["history"]) == 0
+        assert content["unfinished"][0] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("breaks", ["scheduler", "worker", "connection"])
+def test_a_sweep_on_a_cluster_outlives(breaks, tmp_path, in_one_process):
+    """A scheduler that is killed and begun again, a worker that is killed, a worker whose connection is cut."""
+    port, log = free_port(), tmp_path / "log"
+    wire = clusters.Wire(port)
+    address = f"tcp://127.0.0.1:{port}"
+    begin_scheduler = partial(dask, "scheduler", "--host=127.0.0.1", f"--port={port}", "--no-dashboard", log=log)
+    worker = ("--nthreads=1", "--no-dashboard", "--host=127.0.0.1", "--local-directory", str(tmp_path / "scratch"))
+    runs = tmp_path / "results/runs"
+    with contextlib.ExitStack() as stack:
+        first = stack.enter_context(begin_scheduler())
+        when(lambda: "Scheduler at" in log.read_text())
+        stack.enter_context(dask("worker", address, *worker, log=log))
+        stack.enter_context(dask("worker", f"tcp://127.0.0.1:{wire.port}", *worker, log=log))
+        when(lambda: log.read_text().count("Registered to") >= 2)
+        command = begin(tmp_path, f"--scheduler={address}", "--epochs=30")
+        when(lambda: len(list(runs.glob("*/history.csv"))) == 2 if runs.exists() else False)
+        if breaks == "scheduler":
+            os.killpg(first.pid, signal.SIGKILL)
+            first.wait()
+            time.sleep(3)
+            stack.enter_context(begin_scheduler())
+            # The workers of `dask worker` end with their scheduler; whoever begins that again begins them, too.
+            stack.enter_context(dask("worker", address, *worker, log=log))
+        elif breaks == "worker":
+            os.kill(holder_of(next(runs.glob("*/history.csv")).parent), signal.SIGKILL)
+        else:
+            wire.cut()
+            time.sleep(3)
+            wire.mend()
+        out, err = command.communicate(timeout=240)
+    print(out, err, log.read_text())
+    assert command.returncode == 0, err
+    done = histories(tmp_path)
+    assert {len(history) for history in done.values()} == {30}
+    assert {key: history[:2] for key, history in done.items()} == histories(in_one_process)
+    assert "goes on with it" in out or "the scheduler went away" in out
