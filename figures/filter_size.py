@@ -41,7 +41,7 @@ def _fewer_stacked(channels: int = 256) -> float:
 
 def _fewer_than(filter_size: int) -> float:
     """Parameters of the report's network with larger filters minus those with its 3x3."""
-    larger = tuple(tuple(layer.replace("conv3", f"conv{filter_size}") for layer in block) for block in CONV_NN.blocks)
+    larger = tuple(tuple((filter_size, channels) for _, channels in block) for block in CONV_NN.blocks)
     return float(parameters(replace(CONV_NN, blocks=larger)) - parameters(CONV_NN))
 
 

@@ -22,6 +22,7 @@ LAYERS = (
     ("reproduce.store",),
     ("reproduce.training", "reproduce.devices", "reproduce.profiles"),
     ("reproduce.network", "reproduce.augmentation", "reproduce.experiment", "reproduce.optimizers", "reproduce.data"),
+    ("reproduce.layers",),
     ("reproduce.pattern",),
     ("reproduce.engine", "reproduce.compat", "reproduce.signals", "reproduce.text", "reproduce.errors"),
     ("reproduce.cli", "reproduce.files"),
