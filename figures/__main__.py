@@ -27,6 +27,7 @@ from reproduce.analysis.comparison import Row, orders
 from reproduce.analysis.significance import VERDICTS
 from reproduce.cli import add_options, option, parser_for, run, suggestion
 from reproduce.errors import BadInput, Failure, first_line
+from reproduce.files import make_folder
 from reproduce.plan import step_times
 from reproduce.plan.plan import make_plan, print_plan
 from reproduce.profiles import Options
@@ -41,15 +42,6 @@ class PlanOptions(Options):
     """The options of every command that trains, and which of them is meant."""
 
     target: str = option("all-figures", parse_target, "what would be made: all-figures, claims or figure-N")
-
-
-def _make_folder(options: Options) -> None:
-    """Make the folder for figures and tables, before anything that takes time is done."""
-    folder = Path(options.results) / options.profile
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: expected a folder that can be written to: {error.strerror}") from None
 
 
 def _train(jobs: Sequence[Job], study: Study) -> str:
@@ -68,9 +60,9 @@ def all_command(options: Options) -> None:
     Raises:
         Failure: at the end, if a figure could not be made; the others are.
     """
-    _make_folder(options)
     check(options)
     study = Study.of(options)
+    make_folder(study.folder)
     _train(runs_for("all-figures", study), study)
     failed = []
     steps: list[tuple[str, Callable[[], object]]] = [("figure 1", lambda: background.make_figure_1(study.folder))]
@@ -107,10 +99,10 @@ def claims_command(options: Options) -> None:
     Raises:
         Failure: at the end, if runs failed; the claims that need them are `not tested`.
     """
-    _make_folder(options)
     check(options)
     study = Study.of(options)
     dataset, folder = study.dataset, study.folder
+    make_folder(folder)
     wanted = runs_for("claims", study)
     problem = _train(wanted, study)
     timed = networks_timed(CLAIMS, study)
@@ -143,8 +135,8 @@ def compare_command(options: Options) -> None:
     Raises:
         Failure: there is no figure to compare.
     """
-    _make_folder(options)
     study = Study.of(options)
+    make_folder(study.folder)
     rows: dict[int, list[Row]] = {}
     made: list[Job] = []
     for number, figure in FIGURES.items():
@@ -174,7 +166,6 @@ def compare_command(options: Options) -> None:
 
 def report_command(options: Options) -> None:
     """Write report.html from what is there; nothing is trained for it."""
-    _make_folder(options)
     study = Study.of(options)
     path = study.folder / "report.html"
     layout.write(path, gather(study))

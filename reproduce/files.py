@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from reproduce.errors import BadInput
+
 UNFINISHED = ".part"
 
 
@@ -45,6 +47,18 @@ def csv_bytes(rows: Iterable[Iterable[Any]]) -> bytes:
 
 def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json_bytes(value))
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder that results go to, unless it is there.
+
+    Raises:
+        BadInput: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path}: expected a folder that can be written to: {error.strerror}") from None
 
 
 def read_at_most(path: Path, limit: int) -> bytes:

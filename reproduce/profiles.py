@@ -84,6 +84,12 @@ class Options:
         asked = {field.name: getattr(self, field.name, None) for field in dataclasses.fields(Profile)}
         return dataclasses.replace(profile, **{name: value for name, value in asked.items() if value is not None})
 
+    def sizes_asked_for(self) -> list[str]:
+        """Sizes that differ from the profile's own, as parts of a folder's name: `epochs-3`, `width-0.5`."""
+        own, asked = PROFILES[self.profile], self.scale()
+        values = {field.name: getattr(asked, field.name) for field in dataclasses.fields(Profile)}
+        return [f"{name.replace('_', '-')}-{value:g}" for name, value in values.items() if value != getattr(own, name)]
+
     @property
     def scheduler_address(self) -> str:
         """Of the Dask cluster that trains the runs, or its scheduler file; empty if this machine does."""

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from reproduce import engine
 from reproduce.devices import check_device
 from reproduce.errors import BadInput, Failure
+from reproduce.files import make_folder
 from reproduce.profiles import Options
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job, in_order, without_repeats
@@ -63,12 +64,8 @@ def train_missing(jobs: Iterable[Job], study: Study) -> None:
         Failure: at the end, if runs failed; the message names them.
         Interrupted: a signal asked to stop; every run was saved first.
     """
-    store = study.store
     check(study.options)
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"results {store}: expected a folder that is there or can be made: {error.strerror}") from None
+    make_folder(study.store)
     wanted, missing = missing_of(jobs, study)
     print(f"{len(wanted)} runs wanted, {len(wanted) - len(missing)} already trained", flush=True)
     if not missing:

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -137,12 +136,12 @@ def write_csv(path: Path, answers: Sequence[Answer], study: Study) -> None:
     write_atomically(path, csv_bytes(lines))
 
 
-def write_answers(folder: Path, answers: Sequence[Answer], study: Study, page: Path | None = None) -> list[Path]:
+def write_answers(folder: Path, answers: Sequence[Answer], study: Study, picture_at: str = "") -> list[Path]:
     """Write settings.csv, settings.md, settings.png and settings.svg; the files written.
 
     Args:
         folder: where they go.
-        page: where settings.md goes in place of that.
+        picture_at: the folder in which settings.md, if it is moved away, finds its picture.
 
     Raises:
         BadInput: a run in the store used other data.
@@ -159,8 +158,8 @@ def write_answers(folder: Path, answers: Sequence[Answer], study: Study, page: P
     made_with = study.origins(experiments).engines_text or "nothing trained yet"
     write_csv(path.with_suffix(".csv"), answers, study)
     pictures = draw(path, answers, study, made_with)
-    page = page or path.with_suffix(".md")
-    picture = os.path.relpath(pictures[0], page.parent) if pictures else ""
+    page = path.with_suffix(".md")
+    picture = (Path(picture_at) / pictures[0].name).as_posix() if pictures else ""
     write_atomically(page, markdown(answers, study, made_with, picture).encode())
     return [path.with_suffix(".csv"), page, *pictures]
 

@@ -10,7 +10,7 @@ import pytest
 
 from reproduce.data import download
 from reproduce.errors import BadInput, Failure
-from tests.helpers.processes import child_environment, run_python
+from tests.helpers.processes import child_environment, drawn, run_python
 
 CONTENT = bytes(range(256)) * 2000
 MD5 = hashlib.md5(CONTENT).hexdigest()
@@ -122,8 +122,8 @@ def test_without_data_the_smoke_profile_goes_on_with_synthetic_images_and_says_s
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "SYNTHETIC DATA, NOT CIFAR-10" in done.stderr
-    assert "SYNTHETIC DATA" in (tmp_path / "results/smoke/figure-6.svg").read_text()
-    rows = (tmp_path / "results/smoke/figure-6.csv").read_text().splitlines()
+    assert "SYNTHETIC DATA" in (drawn(tmp_path / "results") / "figure-6.svg").read_text()
+    rows = (drawn(tmp_path / "results") / "figure-6.csv").read_text().splitlines()
     assert rows[0] == "panel,series,quantity,epoch,seed,value"
     assert all("synthetic data" in row for row in rows[1:])
     table_rows = [line for line in done.stdout.splitlines() if line.startswith(("average", "max")) and ":" not in line]

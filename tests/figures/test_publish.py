@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figures.publish import exchange, headline
 from figures.publish import folder as publication
-from figures.publish import headline
 from figures.sections import CLAIMS, FIGURES
 from reproduce import study
 from reproduce.analysis.report_curves import report_curves
@@ -26,7 +26,7 @@ from reproduce.unstated.race import last_epoch, race
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import ROOT, run_python
 
 REAL = replace(DATASET, name="CIFAR-10 | made up", is_synthetic=False)
 
@@ -42,7 +42,7 @@ def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     options = replace(made_up.options(folder / "results", seeds=2), data="/home/somebody/my data.hdf5")
     made_up.fill(options, errors_as_claimed, REAL)
-    times = folder / "results" / "smoke" / "times.json"
+    times = Study(options, REAL).folder / "times.json"
     times.parent.mkdir()
     step_times.write_times(times, made_up.times(options, seconds_as_claimed), REAL, -1, "chainer")
     publication.publish(folder / "docs" / "quick", Study(options, REAL))
@@ -86,15 +86,67 @@ def test_no_path_of_this_machine_is_published(published):
     assert "DATA='my data.hdf5'" in json.loads((out / "summary.json").read_text())["command"]
 
 
-def test_what_an_earlier_publication_had_does_not_stay(published, tmp_path):
+def test_what_an_earlier_publication_had_does_not_stay_and_the_user_s_own_files_do(published, tmp_path):
+    options, out = published
+    again = tmp_path / "out"
+    shutil.copytree(out, again)
+    for name in ("figure-11.png", "figure-12.png"):
+        (again / name).write_text("mine")
+    listed = json.loads((again / "manifest.json").read_text())
+    (again / "manifest.json").write_text(json.dumps({**listed, "figure-11.png": ""}))
+    publication.publish(again, Study(options, REAL))
+    assert not (again / "figure-11.png").exists()
+    assert (again / "figure-12.png").read_text() == "mine"
+    assert (again / "figure-6.png").read_bytes() == (out / "figure-6.png").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_user_s_file_under_the_name_of_one_of_ours_is_not_overwritten(published, tmp_path):
+    options, _ = published
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "figure-6.png").write_text("mine")
+    with pytest.raises(BadInput, match=r"figure-6\.png: expected a file that `publish` wrote, or none"):
+        publication.publish(tmp_path / "out", Study(options, REAL))
+    assert (tmp_path / "out" / "figure-6.png").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("changes", [{"width": 0.25}, {"epochs": 3}, {"batch_size": 5}])
+def test_results_of_other_sizes_are_not_published_over_these(published, tmp_path, changes):
     options, out = published
     shutil.copytree(out, tmp_path / "out")
-    for name in ("figure-11.png", "settings.csv"):
-        (tmp_path / "out" / name).write_text("stale")
-    publication.publish(tmp_path / "out", Study(options, REAL))
-    assert not (tmp_path / "out" / "figure-11.png").exists()
-    assert not (tmp_path / "out" / "settings.csv").exists()
-    assert (tmp_path / "out" / "figure-6.png").read_bytes() == (out / "figure-6.png").read_bytes()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    with pytest.raises(BadInput, match=f"published there is {next(iter(changes)).replace('_', ' ')}"):
+        publication.publish(tmp_path / "out", Study(replace(options, **changes), REAL))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("moment", ["filling", "moved aside", "new in place"])
+def test_a_publication_that_is_killed_leaves_a_whole_one(tmp_path, moment):
+    """A real process, killed while it fills the new folder, and between and after the two renames."""
+    out = tmp_path / "out"
+    with exchange.replacing(out) as new:
+        (new / "runs.csv").write_text("old")
+    (out / "notes.txt").write_text("mine")
+    code = (
+        "import os, signal, sys; from pathlib import Path; from figures.publish import exchange\n"
+        "moment, renames, rename = sys.argv[2], [], Path.rename\n"
+        "def counted(self, target):\n"
+        "    result = rename(self, target); renames.append(1)\n"
+        "    is_now = (moment, len(renames)) in (('moved aside', 1), ('new in place', 2))\n"
+        "    if is_now: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return result\n"
+        "Path.rename = counted\n"
+        "with exchange.replacing(Path(sys.argv[1])) as new:\n"
+        "    (new / 'runs.csv').write_text('new')\n"
+        "    if moment == 'filling': os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert run_python("-c", code, out, moment, cwd=tmp_path).returncode == -9
+    assert not out.exists() or (out / "runs.csv").read_text() == ("new" if moment == "new in place" else "old")
+    with exchange.replacing(out) as new:
+        (new / "claims.csv").write_text("newest")
+    assert sorted(path.name for path in out.iterdir()) == ["claims.csv", "manifest.json", "notes.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_what_is_missing_is_listed_with_its_command_and_time(tmp_path):

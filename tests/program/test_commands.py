@@ -13,7 +13,7 @@ import termios
 
 import pytest
 
-from tests.helpers.processes import REAL_DATA, ROOT, child_environment, run_python
+from tests.helpers.processes import REAL_DATA, ROOT, child_environment, drawn, run_python
 
 SMOKE = ("--profile=smoke", "--seeds=1", "--epochs=2")
 
@@ -114,7 +114,7 @@ def figure_folder(tmp_path_factory):
 def test_a_figure_leaves_its_picture_and_its_numbers(figure_folder):
     folder, printed = figure_folder
     for number, quantity in ((6, "train error (%)"), (7, "test accuracy (%)")):
-        path = folder / f"results/smoke/figure-{number}"
+        path = drawn(folder / "results") / f"figure-{number}"
         assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         with path.with_suffix(".csv").open() as stream:
             rows = list(csv.DictReader(stream))
@@ -127,7 +127,7 @@ def test_a_figure_leaves_its_picture_and_its_numbers(figure_folder):
 
 def test_a_figure_s_caption_says_what_the_numbers_are_from(figure_folder):
     folder, _ = figure_folder
-    picture = (folder / "results/smoke/figure-6.svg").read_text()
+    picture = (drawn(folder / "results") / "figure-6.svg").read_text()
     for text in ("smoke profile", "200 training and 100 test images", "2 epochs", "1 seed", "engine on CPU", "epoch"):
         assert text in picture, text
     assert ("SYNTHETIC" in picture) == (not REAL_DATA.exists())
@@ -143,13 +143,13 @@ def test_runs_that_two_figures_share_are_trained_once(figure_folder):
 
 def test_the_csv_has_the_numbers_of_the_runs(figure_folder):
     folder, _ = figure_folder
-    with (folder / "results/smoke/figure-7.csv").open() as stream:
-        drawn = {(row["panel"], row["series"], row["epoch"]): float(row["value"]) for row in csv.DictReader(stream)}
+    with (drawn(folder / "results") / "figure-7.csv").open() as stream:
+        values = {(row["panel"], row["series"], row["epoch"]): float(row["value"]) for row in csv.DictReader(stream)}
     for run in (folder / "results/runs").iterdir():
         settings = json.loads((run / "experiment.json").read_text())
         with (run / "history.csv").open() as stream:
             for row in csv.DictReader(stream):
-                value = drawn[f"{settings['pooling']} pooling", settings["optimizer"], row["epoch"]]
+                value = values[f"{settings['pooling']} pooling", settings["optimizer"], row["epoch"]]
                 assert value == pytest.approx(float(row["test_accuracy"]), abs=1e-3)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reproduce.store import checkpoint
-from tests.helpers.processes import ROOT, child_environment, run_python
+from tests.helpers.processes import ROOT, child_environment, drawn, run_python
 
 
 def command(folder, epochs, train_size=40):
@@ -119,7 +119,7 @@ def test_memory_and_files_stay_flat_over_200_epochs(tmp_path):
 def test_drawing_killed_at_random_moments_leaves_whole_files_or_none(tmp_path):
     figure = ["-m", "figures.depth", "--profile=smoke", "--data=synthetic", "--seeds=1", "--epochs=1"]
     assert run_python(*figure, cwd=tmp_path).returncode == 0
-    folder = tmp_path / "results/smoke"
+    folder = drawn(tmp_path / "results")
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     moments = random.Random(1)
     for _ in range(4):
