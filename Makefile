@@ -22,7 +22,7 @@ OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$
 help: ## this list
 	@grep -hE '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo 'Settings, after any target: PROFILE=quick|smoke|full DATA=FILE|synthetic SEEDS=n EPOCHS=n TRAIN_SIZE=n TEST_SIZE=n'
+	@echo 'Settings, after any target: PROFILE=quick|smoke|evening|overnight|full DATA=FILE|synthetic SEEDS=n EPOCHS=n TRAIN_SIZE=n TEST_SIZE=n'
 	@echo 'BATCH_SIZE=n WIDTH=f DEVICE=-1|0|... ENGINE=auto|chainer|fast RESULTS=DIR JOBS=n SCHEDULER=ADDRESS. The interpreter: PYTHON=python3.11.'
 
 all-figures: .venv/installed ## figures 1 to 10: first all missing runs, each once, then the pictures

@@ -16,6 +16,7 @@ from reproduce.render.tables import markdown_rows
 from reproduce.study import Study
 from reproduce.text import counted, format_table, shown
 from reproduce.unstated.candidates import name_of
+from reproduce.unstated.known import KNOWN, REPOSITORY
 from reproduce.unstated.race import (
     HOPELESS_POINTS,
     HOPELESS_RATIO,
@@ -179,12 +180,15 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
         f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped: its gap "
         "is that of the epochs until then, and not to be compared with gaps over more. A candidate becomes the full "
-        "profile's default when all have been compared to the end of the report's curves or stopped.",
+        "profile's default when all have been compared to the end of the report's curves or stopped. Settings "
+        "are chosen on train errors alone, where the report shows any; its test curves are left to "
+        "tell how near we are.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
         f"{seeds}; {made_with}. Written by `python -m reproduce infer`.",
         "",
     ]
+    lines += _known()
     if picture:
         lines += [f"![Each candidate beside the report's curve]({picture})", ""]
     for answer in answers:
@@ -201,6 +205,21 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         epochs = compared if compared <= last_epoch(answer.question) else None
         lines += [f"    {infer_command(answer.question.name, options, epochs)}", ""]
     return "\n".join(lines)
+
+
+def _known() -> list[str]:
+    """Where each setting is from, as a table."""
+    rows = [(known.setting, known.value, known.kind, known.source) for known in KNOWN]
+    return [
+        "## What is known, and how",
+        "",
+        f"The author's scripts are public ({REPOSITORY}); their facts are cited here. Momentum 0.99, rate 0.01 and "
+        "ratio 0.25 had been inferred from the curves before the scripts were found: the questions `baseline` and "
+        "`rmsprop` below stay as a test of the method on values that are known.",
+        "",
+        *markdown_rows(("setting", "value", "how it is known", "where"), rows, ()),
+        "",
+    ]
 
 
 def draw(path: Path, answers: Sequence[Answer], study: Study, made_with: str) -> list[Path]:

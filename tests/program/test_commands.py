@@ -25,7 +25,7 @@ SMOKE = ("--profile=smoke", "--seeds=1", "--epochs=2")
         (["figures.pooling_and_optimizers", "six"], "argument NUMBER: invalid int value: 'six'"),
         (
             ["figures.depth", "--profile=quik"],
-            "--profile: expected quick, smoke or full (did you mean quick?); found 'quik'",
+            "--profile: expected quick, smoke, evening, overnight or full (did you mean quick?); found 'quik'",
         ),
         (["figures.depth", "--epochs=0"], "expected a whole number from 1 to 10000; found '0'"),
         (["figures.depth", "--seeds=-3"], "expected a whole number from 1 to 1000; found '-3'"),
