@@ -13,7 +13,7 @@ setup(
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="MIT",
-    python_requires=">=3.10,<3.14",
+    python_requires=">=3.10",
     packages=find_packages(include=["reproduce*", "figures*"]),
     package_data={"reproduce": ["analysis/report/*.csv"]},
     install_requires=[
