@@ -3,8 +3,28 @@
 from pathlib import Path
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 CHAINER = "chainer==7.8.1"
+STARTUP = "conv_nn_report_startup"
+
+
+class BuildWithStartup(build_py):
+    """Also installs what lets `import chainer` come first in any Python of the environment: see reproduce/compat.py."""
+
+    def run(self):
+        super().run()
+        # `pip install -e` takes no modules from here, and yet all files that lie where it would install.
+        folder = self.get_finalized_command("install").install_lib if self.editable_mode else self.build_lib
+        self.mkpath(folder)
+        self.copy_file("reproduce/compat.py", f"{folder}/{STARTUP}.py")
+        Path(folder, f"{STARTUP}.pth").write_text(
+            f"import sys, {STARTUP}; sys.meta_path.insert(0, {STARTUP}.ChainerFinder)\n"
+        )
+
+    def get_outputs(self, include_bytecode=1):
+        return [*super().get_outputs(include_bytecode), *(f"{self.build_lib}/{STARTUP}.{end}" for end in ("py", "pth"))]
+
 
 setup(
     name="conv-nn-report",
@@ -14,7 +34,10 @@ setup(
     long_description_content_type="text/markdown",
     license="MIT",
     python_requires=">=3.10",
+    # With this, `pip install -e` puts this folder on the path, which costs a start of Python nothing.
+    package_dir={"": "."},
     packages=find_packages(include=["reproduce*", "figures*"]),
+    cmdclass={"build_py": BuildWithStartup},
     package_data={"reproduce": ["analysis/report/*.csv"]},
     install_requires=[
         CHAINER,
