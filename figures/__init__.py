@@ -1,0 +1,1 @@
+import reproduce  # noqa: F401 -- before any module here imports Matplotlib
