@@ -20,7 +20,7 @@ lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
 OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
 
 .DEFAULT_GOAL := help
-.PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow bench lint lock clean distclean
+.PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow check-platforms bench lint lock clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
@@ -86,6 +86,9 @@ test: $(ENVIRONMENT)/installed-test ## run the tests
 
 test-slow: $(ENVIRONMENT)/installed-test ## run the long tests too: 50 kills, 10,000 spoilt files, 200 epochs, and the like
 	$(BIN)/python -m pytest -m 'slow or not slow'
+
+check-platforms: .venv/installed-test ## the engine on emulated processors: arm64, and x86-64 without AVX (an hour; needs qemu-user)
+	.ci/emulated
 
 bench: $(ENVIRONMENT)/installed-bench ## speed of the engine beside stock Chainer and PyTorch, in one run (needs PyTorch)
 	$(BIN)/python -m benchmarks

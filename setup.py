@@ -1,5 +1,6 @@
 """The package and its dependencies. Chainer is built from source: README.md, 'Installing', says how."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -7,6 +8,8 @@ from setuptools.command.build_py import build_py
 
 CHAINER = "chainer==7.8.1"
 STARTUP = "conv_nn_report_startup"
+VERSION = re.search(r'^__version__ = "(.+)"$', Path("reproduce/__init__.py").read_text(), re.MULTILINE)[1]
+PUBLISHED = sorted(folder for folder in Path("docs/results").glob("*") if folder.is_dir())
 
 
 class BuildWithStartup(build_py):
@@ -28,7 +31,7 @@ class BuildWithStartup(build_py):
 
 setup(
     name="conv-nn-report",
-    version="0.1.0",
+    version=VERSION,
     description="One course report on convolutional networks for CIFAR-10, reproduced in Chainer figure by figure",
     long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
@@ -38,7 +41,11 @@ setup(
     package_dir={"": "."},
     packages=find_packages(include=["reproduce*", "figures*"]),
     cmdclass={"build_py": BuildWithStartup},
-    package_data={"reproduce": ["analysis/report/*.csv"]},
+    package_data={"": ["*/*.csv"]},
+    # What the published figures, claims and comparisons were made from, for whoever has the wheel alone.
+    data_files=[
+        (f"share/conv-nn-report/{folder.name}", sorted(map(str, folder.glob("*.csv")))) for folder in PUBLISHED
+    ],
     install_requires=[
         CHAINER,
         "numpy>=1.23",

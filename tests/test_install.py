@@ -2,18 +2,21 @@
 
 import contextlib
 import csv
+import os
 import re
 import shutil
 import subprocess
 import sys
 import time
+import venv
+import zipfile
 from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 
 import install
-from tests.conftest import ROOT
+from tests.conftest import ROOT, run_python
 
 LOCKS = ("requirements-build.lock", "requirements.lock", "requirements-test.lock")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -176,3 +179,110 @@ def test_the_published_runs_were_made_with_the_versions_of_the_lock():
                 for name, version in (package.split() for package in row["packages"].split(", ")):
                     pinned = [pin for pin in locked[name] if not pin.marker or pin.marker.evaluate(python)]
                     assert [str(pin.specifier) for pin in pinned] == [f"=={version}"], (path, name)
+
+
+def test_the_version_stands_in_one_place_and_the_citation_has_it():
+    import reproduce
+
+    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == reproduce.__version__
+    for command in ("reproduce", "figures", "figures.depth"):
+        done = run_python("-m", command, "--version", cwd=ROOT)
+        assert (done.returncode, done.stdout) == (0, f"conv-nn-report {reproduce.__version__}\n"), done.stderr
+
+
+def test_the_makefile_needs_nothing_that_gnu_make_3_81_lacks():
+    """Macs have 3.81, of 2006; what came later, by the release that brought it."""
+    since = {
+        r"^\s*define\s+\S+\s*[:?+]?=": "3.82",
+        r"^\s*(override\s+)?(private|undefine)\s": "3.82",
+        r"^\s*\.(ONESHELL|SHELLFLAGS)\b": "3.82",
+        r"^[^\t#]*(!=|::=)": "4.0",
+        r"\$[({](file|guile)\s": "4.0",
+        r"^\s*-?load\s": "4.0",
+        r"&:": "4.3",
+        r"\$[({](let|intcmp)\s": "4.4",
+    }
+    for number, line in enumerate((ROOT / "Makefile").read_text().splitlines(), 1):
+        for pattern, release in since.items():
+            assert not re.search(pattern, line), f"Makefile:{number} needs GNU make {release}: {line}"
+
+
+@pytest.fixture
+def clone(tmp_path):
+    """A fresh clone of this checkout, with what is not committed, and with nothing installed."""
+    folder = tmp_path / "clone"
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    for name in subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0"):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def successful(*command: object, cwd: Path, **environment: str) -> str:
+    clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env={**clean, **environment}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+SMOKE = ("figures.depth", "--profile=smoke", "--data=synthetic", "--seeds=1", "--epochs=1")
+
+
+@pytest.mark.slow
+def test_a_wheel_and_an_sdist_give_the_same_package_and_it_runs_in_an_empty_environment(clone, tmp_path):
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
+    successful(sys.executable, "setup.py", "-q", "sdist", "--dist-dir", tmp_path, cwd=clone)
+    (sdist,) = tmp_path.glob("conv_nn_report-*.tar.gz")
+    contents = []
+    for source in (clone, sdist):
+        out = tmp_path / f"from-{source.name}"
+        successful(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", out, source, cwd=tmp_path)
+        (wheel,) = out.glob("*.whl")
+        contents.append(sorted(zipfile.ZipFile(wheel).namelist()))
+    assert contents[0] == contents[1]
+    held = "\n".join(contents[0])
+    for name in ("reproduce/compat.py", "conv_nn_report_startup.pth", "figure-06.csv", "quick/runs.csv"):
+        assert name in held
+    assert "tests/" not in held
+
+    environment = tmp_path / "environment"
+    venv.create(environment, with_pip=True)
+    python = environment / "bin/python"
+    for arguments in (
+        ("--require-hashes", "-r", ROOT / "requirements-build.lock"),
+        ("--require-hashes", "--no-build-isolation", "-r", ROOT / "requirements.lock"),
+        ("--no-deps", wheel),
+    ):
+        successful(python, "-m", "pip", "install", "--quiet", *arguments, cwd=tmp_path)
+    assert successful(python, "-c", "import chainer; print(chainer.__version__)", cwd=tmp_path) == "7.8.1\n"
+    successful(python, "-m", *SMOKE, cwd=tmp_path)
+    assert (tmp_path / "results/smoke/figure-2.png").exists()
+
+
+@pytest.mark.slow
+@needs_make
+def test_the_newest_versions_train(clone):
+    settings = ("PROFILE=smoke", "DATA=synthetic", "SEEDS=1", "EPOCHS=1")
+    successful("make", "figure-2", *settings, f"PYTHON={sys.executable}", "LATEST=1", cwd=clone)
+    assert [path.name for path in clone.glob(".venv*")] == [".venv-latest"]
+
+
+@pytest.mark.slow
+def test_the_lowest_versions_of_setup_py_train_on_the_oldest_python(clone, tmp_path):
+    oldest = shutil.which("python3.10")
+    if oldest is None or subprocess.run([oldest, "-c", ""], capture_output=True).returncode:
+        pytest.skip("there is no Python 3.10 here")
+    environment = tmp_path / "environment"
+    successful(oldest, "-m", "venv", environment, cwd=tmp_path)
+    python = environment / "bin/python"
+    successful(python, "-m", "pip", "install", "--quiet", "uv", "-r", ROOT / "requirements-build.lock", cwd=tmp_path)
+    pip = (environment / "bin/uv", "pip")
+    lowest = tmp_path / "lowest.txt"
+    build = ("--build-constraints", ROOT / "requirements-build.lock", "--constraints", ROOT / "requirements-build.lock")
+    successful(*pip, "compile", "--resolution=lowest-direct", *build, "setup.py", "-o", lowest, cwd=clone)
+    successful(*pip, "install", "--python", python, "--no-build-isolation", "-r", lowest, "-e", clone, cwd=tmp_path)
+    assert successful(python, "-c", "import numpy; print(numpy.__version__)", cwd=tmp_path) == "1.23.0\n"
+    successful(python, "-m", *SMOKE, cwd=tmp_path)
