@@ -8,7 +8,7 @@ from setuptools.command.build_py import build_py
 
 CHAINER = "chainer==7.8.1"
 STARTUP = "conv_nn_report_startup"
-VERSION = re.search(r'^__version__ = "(.+)"$', Path("reproduce/__init__.py").read_text(), re.MULTILINE)[1]
+VERSION = re.search(r'^VERSION = "(.+)"$', Path("reproduce/version.py").read_text(), re.MULTILINE)[1]
 PUBLISHED = sorted(folder for folder in Path("docs/results").glob("*") if folder.is_dir())
 
 

@@ -3,8 +3,6 @@ import os
 
 from reproduce.compat import prepare_for_chainer
 
-__version__ = "0.1.0"
-
 prepare_for_chainer()
 
 # A notebook names its kernel's backend to every command that it starts, and where the command's own environment lacks

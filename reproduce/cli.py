@@ -11,10 +11,10 @@ import traceback
 from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
-from reproduce import __version__
 from reproduce.errors import BadInput, Failure
 from reproduce.signals import Interrupted, handle_signals
 from reproduce.text import printable
+from reproduce.version import VERSION
 
 Parse = Callable[[str], Any]
 
@@ -149,7 +149,7 @@ def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | Non
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if arguments == ["--version"]:
-        print(f"conv-nn-report {__version__}")
+        print(f"conv-nn-report {VERSION}")
         sys.exit(0)
     is_debugging = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]

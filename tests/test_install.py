@@ -16,7 +16,8 @@ import pytest
 from packaging.requirements import Requirement
 
 import install
-from tests.conftest import ROOT, run_python
+from reproduce.version import VERSION
+from tests.helpers.processes import ROOT, run_python
 
 LOCKS = ("requirements-build.lock", "requirements.lock", "requirements-test.lock")
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -182,12 +183,10 @@ def test_the_published_runs_were_made_with_the_versions_of_the_lock():
 
 
 def test_the_version_stands_in_one_place_and_the_citation_has_it():
-    import reproduce
-
-    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == reproduce.__version__
+    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == VERSION
     for command in ("reproduce", "figures", "figures.depth"):
         done = run_python("-m", command, "--version", cwd=ROOT)
-        assert (done.returncode, done.stdout) == (0, f"conv-nn-report {reproduce.__version__}\n"), done.stderr
+        assert (done.returncode, done.stdout) == (0, f"conv-nn-report {VERSION}\n"), done.stderr
 
 
 def test_the_makefile_needs_nothing_that_gnu_make_3_81_lacks():

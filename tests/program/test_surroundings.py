@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.conftest import child_environment, run_python
+from tests.helpers.processes import child_environment, run_python
 
 
 @pytest.mark.parametrize("backend", ["module://somebodys_inline.backend_inline", "inline", "widget", "agg"])
