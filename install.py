@@ -112,6 +112,8 @@ def main(arguments: list[str]) -> None:
     if sys.version_info[:2] > TRIED[1] and not is_latest:
         is_latest = True
         print("requirements.lock is for Python 3.10 to 3.14; this one gets the newest packages", flush=True)
+    if not os.access(ROOT, os.W_OK):
+        _refuse(f"{ROOT} cannot be written to, so no environment can be made in it")
     with _alone():
         for part in dict.fromkeys(["", extra]):
             stamp = folder / ("installed" + (f"-{part}" if part else ""))

@@ -234,7 +234,7 @@ SMOKE = ("figures.depth", "--profile=smoke", "--data=synthetic", "--seeds=1", "-
 def test_a_wheel_and_an_sdist_give_the_same_package_and_it_runs_in_an_empty_environment(clone, tmp_path):
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check")
     successful(sys.executable, "setup.py", "-q", "sdist", "--dist-dir", tmp_path, cwd=clone)
-    (sdist,) = tmp_path.glob("conv_nn_report-*.tar.gz")
+    (sdist,) = tmp_path.glob("*.tar.gz")
     contents = []
     for source in (clone, sdist):
         out = tmp_path / f"from-{source.name}"
