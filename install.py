@@ -69,7 +69,8 @@ def explained(error: str) -> str:
     if not missing or "Retrying" in error:
         return ""
     (_, oldest), (_, newest) = TRIED
-    machine = f"{platform.system()} on {platform.machine()}{'' if platform.libc_ver()[0] else ', without glibc'}"
+    libc = ", without glibc" if platform.system() == "Linux" and not platform.libc_ver()[0] else ""
+    machine = f"{platform.system()} on {platform.machine()}{libc}"
     return (
         f"{missing[1]} has no wheel for Python {platform.python_version()} ({machine}), so it cannot be installed; "
         f"Python 3.{oldest} to 3.{newest} have all that is needed: PYTHON=/path/to/python3 names one"
