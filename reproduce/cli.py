@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 from reproduce.errors import BadInput, Failure
 from reproduce.signals import Interrupted, handle_signals
 from reproduce.text import printable
+from reproduce.version import VERSION
 
 Parse = Callable[[str], Any]
 
@@ -143,9 +144,13 @@ def _shown(default: Any, unset: str) -> str:
 def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | None = None) -> NoReturn:
     """Call a command's main and exit: 0 on success; 2 on bad input and 1 on failure, with one line for either.
 
-    SIGINT and SIGTERM exit with 130 and 143. `--debug`, anywhere, shows the traceback as well.
+    SIGINT and SIGTERM exit with 130 and 143. `--debug`, anywhere, shows the traceback as well; `--version` alone says
+    this package's.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        print(f"conv-nn-report {VERSION}")
+        sys.exit(0)
     is_debugging = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     handle_signals()

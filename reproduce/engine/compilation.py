@@ -33,8 +33,11 @@ def _cache_folder() -> Path:
     for source in sorted(_SOURCES.glob("*.py")):
         digest.update(source.read_bytes())
     name = f"engine-{digest.hexdigest()[:16]}"
-    user_caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    candidates = [_SOURCES / "__pycache__", user_caches / "conv-nn-report", Path(tempfile.gettempdir())]
+    candidates = [_SOURCES / "__pycache__", Path(tempfile.gettempdir())]
+    # Without HOME, a user id of no account has no home: `~` then stays as it is.
+    user_caches = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"))  # noqa: PTH111
+    if user_caches.is_absolute():
+        candidates.insert(1, user_caches / "conv-nn-report")
     if config.CACHE_DIR:
         candidates.insert(0, Path(config.CACHE_DIR))
     for folder in candidates:

@@ -9,6 +9,7 @@ import chainer
 import numpy as np
 from chainer import Variable
 from chainer.utils.conv import get_conv_outsize
+from numpy.typing import DTypeLike
 
 from reproduce.engine import convolution, linear, loops, memory, pooling, threads, uniform
 
@@ -25,7 +26,7 @@ def _is_channels_last(array: np.ndarray) -> bool:
     return array.ndim == 4 and array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-def _empty_like(array: np.ndarray, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
+def _empty_like(array: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
     """An array of this shape in NHWC memory if the given one's is, else C-contiguous."""
     if _is_channels_last(array):
         images, channels, height, width = array.shape

@@ -2,14 +2,12 @@
 
 import contextlib
 import csv
-import fcntl
 import json
 import os
 import shutil
 import struct
 import subprocess
 import sys
-import termios
 
 import pytest
 
@@ -190,7 +188,7 @@ def test_make_hands_every_setting_on():
 
 def test_a_terminal_shows_how_the_whole_sweep_stands_to_its_end(tmp_path):
     """In a pseudo-terminal, where the status lines of every run, and not of the first one alone, must arrive."""
-    pty = pytest.importorskip("pty")
+    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
     arguments = ["-m", "figures.depth", "--profile=smoke", "--data=synthetic", "--seeds=1", "--epochs=1"]
     process, terminal = pty.fork()
     if process == 0:
