@@ -8,6 +8,7 @@ Importing this module is cheap: Numba is imported, and Chainer's functions are w
 import contextlib
 import contextvars
 import importlib.util
+import os
 from collections.abc import Iterator
 
 NAMES = ("auto", "chainer", "fast")
@@ -30,6 +31,8 @@ def resolve(name: str, device: int = -1) -> str:
         obstacle = f"the fast engine runs on the CPU; on GPU {device} use engine 'auto' or 'chainer'"
     elif importlib.util.find_spec("numba") is None:
         obstacle = "the fast engine needs numba; install it, or use engine 'auto' or 'chainer'"
+    elif os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0"):
+        obstacle = "the fast engine compiles its loops, and NUMBA_DISABLE_JIT forbids it; unset it, or use 'auto'"
     if obstacle and name == "fast":
         raise ValueError(obstacle)
     return "chainer" if obstacle else "fast"
