@@ -9,7 +9,7 @@ import contextlib
 import contextvars
 import importlib.util
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 NAMES = ("auto", "chainer", "fast")
 
@@ -58,9 +58,15 @@ def using(name: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def prepare() -> None:
-    """Compile every loop of the engine, or load it from the disk: seconds the first time, then a moment."""
+def prepare(computation: Callable[[], None] | None = None) -> None:
+    """Compile, on all cores, the loops that a computation runs, or all of the engine's; a moment if they are on disk.
+
+    The computation is gone through without its loops: what it computes is meaningless, what it changes changes, but
+    NumPy's random numbers go on from where they were. Nothing happens outside of `using("fast")` if one is given.
+    """
+    if computation is not None and current() != "fast":
+        return
     from reproduce.engine import installation, preparation
 
     installation.install()
-    preparation.compile_all()
+    preparation.prepare(computation)

@@ -113,6 +113,11 @@ class _Cache(caching._Cache):
         key = hashlib.sha256(_identity(module) + repr(signature).encode()).hexdigest()[:24]
         return folder() / f"{module}.{self._function.__qualname__}-{key}"
 
+    def has(self, signature: object) -> bool:
+        """Whether there is a file for this signature: not yet whether it is whole."""
+        path = self._path(signature)
+        return path is not None and path.exists()
+
     def load_overload(self, signature: object, target_context: object) -> CompileResult | None:
         target_context.refresh()
         path = self._path(signature)
@@ -154,7 +159,19 @@ class _Cache(caching._Cache):
 
 
 def kernel(function: Callable) -> Callable:
-    """Compile a loop over flat arrays when it is first called; it runs without the interpreter's lock."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(function)
+    """Compile a loop over flat arrays when `threads` first runs it, or another loop calls it: not for the interpreter.
+
+    It runs without the interpreter's lock.
+    """
+    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+
+
+def from_python(function: Callable) -> Callable:
+    """Compile a function, as `kernel` does, that Python calls."""
+    return _compiled(function, no_cfunc_wrapper=True)
+
+
+def _compiled(function: Callable, **options: bool) -> Callable:
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
     dispatcher._cache = _Cache(function)
     return dispatcher

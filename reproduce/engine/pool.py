@@ -17,7 +17,7 @@ from llvmlite import ir
 from numba.core import callconv, cgutils, types
 from numba.extending import intrinsic
 
-from reproduce.engine.compilation import kernel, target
+from reproduce.engine.compilation import from_python, kernel, target
 
 # Places of the shared numbers (int64); those that several threads write lie two cache lines apart.
 LOOPS, OPEN, INSIDE, NEXT, ASLEEP, BUSY, FAILED = range(0, 112, 16)
@@ -26,6 +26,8 @@ FUNCTION, ARGUMENTS, UNITS, RANGES, SLOTS_ARE_RANGES = range(112, 117)
 # Written once: the end from which a pipe is read, and the other one; and how `launch` finds `share`.
 PIPE_OUT, PIPE_IN, SHARE = range(117, 120)
 STOPPED = 120
+# Where the bytes that wake threads are put; what they say does not matter.
+ANY_BYTE = 121
 SIZE = 128
 
 # So often a thread looks for the next loop before it goes to sleep: about 0.1 ms, twice what Chainer needs between two.
@@ -114,7 +116,7 @@ def _loop_and_arguments(typing_context, kernel, arguments):
 
     f calls the compiled kernel at an address with (slot, first, last, *arguments); it returns 0, or 1 after an error.
     """
-    kernel_types = (types.int64,) * 3 + tuple(_plain(kind) for kind in arguments)
+    kernel_types = (types.int64,) * 3 + tuple(plain(kind) for kind in arguments)
 
     def generate(context, builder, signature, values):
         kept = cgutils.alloca_once_value(builder, cgutils.pack_struct(builder, values))
@@ -144,20 +146,20 @@ def _call_share(typing_context, base, function, arguments, units, ranges, slots_
     return types.int64(*numbers), generate
 
 
-def _plain(kind: types.Type) -> types.Type:
+def plain(kind: types.Type) -> types.Type:
     """The type by which a kernel is compiled: a read-only array's layout is a writable one's."""
     return types.Array(kind.dtype, kind.ndim, kind.layout) if isinstance(kind, types.Array) else kind
 
 
 def code_of(kinds: Iterable[types.Type]) -> int:
     """A number that stands for a kernel's argument types."""
-    text = repr([str(_plain(kind)) for kind in kinds])
+    text = repr([str(plain(kind)) for kind in kinds])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little", signed=True)
 
 
 def address_of(kernel: Callable, kinds: Iterable[types.Type]) -> int:
     """Where the compiled code of `kernel` for arguments of these types begins."""
-    signature = tuple(_plain(kind) for kind in kinds)
+    signature = tuple(plain(kind) for kind in kinds)
     kernel.compile(signature)
     result = kernel.overloads[signature]
     return result.library.get_pointer_to_function(result.fndesc.llvm_func_name)
@@ -210,7 +212,7 @@ def share(base, function, arguments, units, ranges, slots_are_ranges):
     while asleep > 0:
         woken = min(asleep, ranges - 1)
         if replace(base, ASLEEP, asleep, asleep - woken):
-            # A byte for each; what it says does not matter.
+            # A byte for each.
             _write(np.int32(load(base, PIPE_IN)), base, np.uint64(woken))
             break
         asleep = load(base, ASLEEP)
@@ -229,7 +231,7 @@ def share(base, function, arguments, units, ranges, slots_are_ranges):
 
 
 @kernel
-def _sleep(base, seen, byte):
+def _sleep(base, seen):
     """Until there may be a loop other than the last one seen."""
     add(base, ASLEEP, 1)
     if load(base, LOOPS) != seen:
@@ -239,14 +241,13 @@ def _sleep(base, seen, byte):
             if replace(base, ASLEEP, asleep, asleep - 1):
                 return
             asleep = load(base, ASLEEP)
-    while _read(np.int32(load(base, PIPE_OUT)), byte.ctypes.data, np.uint64(1)) < 0:
+    while _read(np.int32(load(base, PIPE_OUT)), base + 8 * ANY_BYTE, np.uint64(1)) < 0:
         _yield_core()  # a signal came
 
 
-@kernel
+@from_python
 def watch(base, thread):
     """Take part in every loop, as thread number `thread`, until STOPPED is set."""
-    byte = np.empty(1, np.uint8)
     seen = 0
     while not load(base, STOPPED):
         looked = 0
@@ -254,7 +255,7 @@ def watch(base, thread):
             _relax()
             looked += 1
             if looked == PATIENCE:
-                _sleep(base, seen, byte)
+                _sleep(base, seen)
                 looked = 0
         seen = load(base, LOOPS)
         add(base, INSIDE, 1)
@@ -263,7 +264,7 @@ def watch(base, thread):
         add(base, INSIDE, -1)
 
 
-@kernel
+@from_python
 def stop(base):
     """Let all watching threads end."""
     exchange(base, STOPPED, 1)
@@ -273,7 +274,7 @@ def stop(base):
         _write(np.int32(load(base, PIPE_IN)), base, np.uint64(asleep))
 
 
-@kernel
+@from_python
 def launch(base, kernel_address, code, units, ranges, slots_are_ranges, *arguments):
     """Run the kernel at an address, compiled for arguments of the types that `code` stands for.
 

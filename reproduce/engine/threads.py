@@ -88,16 +88,39 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_workers)
 
 
+def kinds_of(arguments: tuple) -> list[types.Type]:
+    """Numba's types of a kernel's own arguments."""
+    return [numba.typeof(argument) for argument in arguments]
+
+
+def compile_for(kernel: Callable, kinds: list[types.Type]) -> int:
+    """Compile all that running a kernel with arguments of these types needs; the address of its code."""
+    pool.launch.compile((*(types.int64,) * 5, types.boolean, types.StarArgTuple(tuple(kinds))))
+    return pool.address_of(kernel, [types.int64] * 3 + kinds)
+
+
+class _Rehearsal(threading.local):
+    """What is called, in this thread, with each kernel and its arguments instead of running it."""
+
+    note: Callable[[Callable, tuple], None] | None = None
+
+
+rehearsal = _Rehearsal()
+
+
 def _run(kernel: Callable, units: int, ranges: int, slots_are_ranges: bool, arguments: tuple) -> None:
+    if rehearsal.note is not None:
+        rehearsal.note(kernel, arguments)
+        return
     if not _base:
         _start_workers()
     code, address = _last.get(kernel, (0, 0))
     outcome = pool.launch(_base, address, code, units, ranges, slots_are_ranges, *arguments)
     if outcome == pool.OTHER_TYPES:
-        kinds = [numba.typeof(argument) for argument in arguments]
+        kinds = kinds_of(arguments)
         code = pool.code_of(kinds)
         if (kernel, code) not in _addresses:
-            _addresses[kernel, code] = pool.address_of(kernel, [types.int64] * 3 + kinds)
+            _addresses[kernel, code] = compile_for(kernel, kinds)
         _last[kernel] = code, _addresses[kernel, code]
         outcome = pool.launch(_base, _addresses[kernel, code], code, units, ranges, slots_are_ranges, *arguments)
     if outcome:

@@ -96,7 +96,7 @@ def test_many_python_threads_run_loops_at_once():
 MANY = """
 import time, numpy as np
 from reproduce.engine import threads
-from tests.test_engine_threads import _count
+from tests.engine.test_threads import _count
 for pause in (0, 0, 0.001, 0.02):
     for _ in range(300 if pause < 0.01 else 20):
         times, slots = np.zeros(64, np.int64), np.zeros(64, np.int64)
