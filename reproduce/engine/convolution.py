@@ -57,7 +57,7 @@ class _Shapes:
         u = memory.empty((self.transformed_filters,))
         if self.channels % PANEL or self.outputs % PANEL:
             u[:] = 0
-        threads.run(
+        threads.share(
             winograd.filters, self.inner if transposed else self.outer, self.m, self.r, weights.reshape(-1),
             self.outputs, self.channels, transposed, u,
         )  # fmt: skip
@@ -67,10 +67,10 @@ class _Shapes:
 def _winograd_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, pad: tuple[int, int]) -> np.ndarray:
     s = _Shapes(x.shape, weights.shape, pad)
     y = memory.empty((s.images, s.out_height, s.out_width, s.outputs))
-    threads.run(
+    threads.share(
         winograd.forward, s.images, s.m, s.r, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top, s.left,
         s.filters(weights, transposed=False), _whole_panels(bias, s.outputs), y.reshape(-1), s.out_height,
-        s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)),
+        s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)), smallest=s.group,
     )  # fmt: skip
     return memory.nchw(y)
 
@@ -92,7 +92,7 @@ def _winograd_backward(
     gw = None
     if with_weights:
         gw = np.empty(weights.shape, np.float32)
-        threads.run(
+        threads.share(
             winograd.filter_gradient, s.outer, s.m, s.r, gu.reshape(-1), slots, s.outputs, s.channels, gw.reshape(-1)
         )
     gb = gbias[:slots, : s.outputs].sum(axis=0)
@@ -116,7 +116,7 @@ def _direct_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None,
     y = memory.empty((images, out_height, out_width, outputs))
     image = (height + 2 * pad[0]) * (width + 2 * pad[1]) * channels
     scratch = (out_width + ROWS) * PANEL + image + ROWS * channels
-    threads.run(
+    threads.share(
         direct.forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *pad, _rows_in_panels(weights),
         filter_height, filter_width, _whole_panels(bias, outputs), y.reshape(-1), out_height, out_width, outputs,
         memory.empty((threads.COUNT, scratch)),

@@ -17,6 +17,7 @@ from chainer.functions.noise.dropout import Dropout
 from chainer.functions.normalization.batch_normalization import BatchNormalization, FixedBatchNormalization
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
+from chainer.optimizer import GradientMethod
 from chainer.optimizers.adam import AdamRule
 from chainer.optimizers.momentum_sgd import MomentumSGDRule
 from chainer.optimizers.rmsprop import RMSpropRule
@@ -71,6 +72,26 @@ def _wrap_update(rule_class: type, update: Callable) -> None:
     rule_class.update_core_cpu = wrapped
 
 
+def _wrap_optimizer() -> None:
+    """Update all parameters at once: just before whatever `update` does after the last of them."""
+    update, call_hooks = GradientMethod.update, GradientMethod.call_hooks
+
+    @functools.wraps(update)
+    def updating(self, *arguments, **keywords):
+        if engine.current() != "fast":
+            return update(self, *arguments, **keywords)
+        with updates.together():
+            return update(self, *arguments, **keywords)
+
+    @functools.wraps(call_hooks)
+    def calling(self, timing="pre"):
+        if timing == "post":
+            updates.carry_out()
+        call_hooks(self, timing)
+
+    GradientMethod.update, GradientMethod.call_hooks = updating, calling
+
+
 def install() -> None:
     """Wrap Chainer's methods; they still run Chainer's code wherever the engine is not in use."""
     global _installed
@@ -95,4 +116,5 @@ def install() -> None:
         _wrap_update(AdamRule, updates.adam)
         _wrap_update(MomentumSGDRule, updates.momentum_sgd)
         _wrap_update(RMSpropRule, updates.rmsprop)
+        _wrap_optimizer()
         _installed = True

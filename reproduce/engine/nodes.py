@@ -85,7 +85,7 @@ def relu_forward(node, inputs):
     if not covered(x):
         return None
     y = _empty_like(x)
-    threads.run(loops.relu, x.size, _flat(x), _flat(y), smallest=SMALLEST_RANGE)
+    threads.share(loops.relu, x.size, _flat(x), _flat(y), smallest=SMALLEST_RANGE)
     node.retain_outputs((0,))
     node.engine_state = True
     return (y,)
@@ -97,7 +97,7 @@ def relu_backward(node, indexes, grad_outputs):
     if not covered(y, gy):
         return None
     gx = _empty_like(y)
-    threads.run(loops.relu_gradient, y.size, _flat(y), _flat_like(gy, y), _flat(gx), smallest=SMALLEST_RANGE)
+    threads.share(loops.relu_gradient, y.size, _flat(y), _flat_like(gy, y), _flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
 
 
@@ -140,7 +140,7 @@ def dropout_forward(node, inputs):
     y, kept = _empty_like(x), _empty_like(x, np.uint8)
     channels, pixels = (x.shape[1], x.shape[2] * x.shape[3]) if _is_channels_last(x) else (x.size // len(x), 1)
     scale = np.float32(1.0 / (1 - node.dropout_ratio))
-    threads.run(
+    threads.share(
         loops.drop, len(x), _flat(x), words, float(node.dropout_ratio), scale, channels, pixels, _flat(kept), _flat(y)
     )
     node.engine_state = (kept, scale)
@@ -153,7 +153,7 @@ def dropout_backward(node, indexes, grad_outputs):
         return None
     kept, scale = node.engine_state
     gx = _empty_like(kept)
-    threads.run(
+    threads.share(
         loops.drop_gradient, gy.size, _flat_like(gy, kept), _flat(kept), scale, _flat(gx), smallest=SMALLEST_RANGE
     )
     return constants(gx)
@@ -193,7 +193,7 @@ def max_pooling_forward(node, inputs):
     images, channels, height, width = x.shape
     y = memory.empty((images, *windows[-2:], channels))
     indexes = memory.empty(y.shape, np.uint8)
-    threads.run(
+    threads.share(
         pooling.max_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1),
         indexes.reshape(-1),
     )  # fmt: skip
@@ -209,7 +209,7 @@ def max_pooling_backward(node, indexes, grad_outputs):
     windows, places = node.engine_state
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
-    threads.run(
+    threads.share(
         pooling.max_backward, images, memory.nhwc(gy).reshape(-1), places.reshape(-1), height, width, channels,
         *windows, _windows_are_apart(node._in_shape, windows), gx.reshape(-1),
     )  # fmt: skip
@@ -229,7 +229,7 @@ def average_pooling_forward(node, inputs):
         return None
     images, channels, height, width = x.shape
     y = memory.empty((images, *windows[-2:], channels))
-    threads.run(
+    threads.share(
         pooling.average_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1)
     )
     node._in_shape, node._in_dtype = x.shape, x.dtype
@@ -243,7 +243,7 @@ def average_pooling_backward(node, indexes, grad_outputs):
         return None
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
-    threads.run(
+    threads.share(
         pooling.average_backward, images, memory.nhwc(gy).reshape(-1), height, width, channels, *node.engine_state,
         _windows_are_apart(node._in_shape, node.engine_state), gx.reshape(-1),
     )  # fmt: skip

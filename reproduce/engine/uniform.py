@@ -7,7 +7,7 @@
 import numpy as np
 
 from reproduce.engine import memory
-from reproduce.engine.compilation import kernel
+from reproduce.engine.compilation import from_python, kernel
 
 WORDS, MIDDLE = 624, 397
 _HIGH, _LOW, _MATRIX = np.uint32(0x80000000), np.uint32(0x7FFFFFFF), np.uint32(0x9908B0DF)
@@ -27,7 +27,7 @@ def _next_block(key):
     key[WORDS - 1] = key[MIDDLE - 1] ^ (y >> np.uint32(1)) ^ ((y & np.uint32(1)) * _MATRIX)
 
 
-@kernel
+@from_python
 def _fill(key, position, words):
     """Tempered words of the stream; returns the generator's new position in its block."""
     done = 0

@@ -81,6 +81,7 @@ def _train_epochs(
     watch: Callable[[int, int], object],
 ) -> History:
     GPU_on = is_gpu(device)
+    engine.prepare(lambda: _rehearse(experiment, device))
     x_train, y_train = augment(dataset.x_train, dataset.y_train, experiment.augmentation)
     model, optimizer, progress = _restored(experiment, folder, device, len(y_train))
     arrays = (x_train, y_train, dataset.x_test, dataset.y_test)
@@ -120,6 +121,17 @@ def _train_epochs(
                 runs.write_side_files(folder, experiment, history, origin)
             stop_if_asked()
     return history
+
+
+def _rehearse(experiment: Experiment, device: Device) -> None:
+    """What a run does with each batch, on a network of its own."""
+    model, optimizer = build(experiment, device)
+    images, labels = np.zeros((2, 3, 32, 32), np.float32), np.zeros(2, np.int32)
+    loss, _ = model(images, labels)
+    model.cleargrads()
+    loss.backward()
+    optimizer.update()
+    Calculate_Test_Accuracy(images, labels, model, batch_size=2)
 
 
 def _restored(

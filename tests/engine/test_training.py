@@ -195,29 +195,6 @@ def test_two_processes_train_at_once_also_when_forked_from_a_user_of_the_engine(
         assert process.exitcode == 0
 
 
-def test_an_error_in_another_thread_is_raised_here():
-    from reproduce.engine import threads
-
-    def fail_in_the_last(slot, first, last):
-        if last == 8:
-            raise ArithmeticError(f"{first}")
-
-    with pytest.raises(ArithmeticError):
-        threads.run(fail_in_the_last, 8)
-    assert threads.run(lambda slot, first, last: None, 8) == min(8, threads.COUNT)
-
-
-def test_ranges_cover_all_units_once():
-    from reproduce.engine import threads
-
-    for units, smallest in ((1, 1), (2, 1), (7, 1), (100, 1), (100, 60), (100, 1000)):
-        ranges = []
-        slots = threads.run(lambda slot, first, last, ranges=ranges: ranges.append((first, last)), units,
-                            smallest=smallest)  # fmt: skip
-        assert len(ranges) == slots <= max(1, units // smallest)
-        assert sorted(i for first, last in ranges for i in range(first, last)) == list(range(units))
-
-
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the number of cores is not known here")
 def test_there_are_no_more_threads_than_cores():
     from reproduce.engine import threads
