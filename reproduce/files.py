@@ -1,13 +1,15 @@
 """Files that are written whole or not at all, read within bounds, and set aside rather than deleted when damaged."""
 
 import csv
+import errno
 import io
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from reproduce.errors import BadInput
 
@@ -61,14 +63,27 @@ def make_folder(path: Path) -> None:
         raise BadInput(f"{path}: expected a folder that can be written to: {error.strerror}") from None
 
 
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, and nothing else: a FIFO would wait for whoever writes to it.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise OSError(errno.EINVAL, "Not a regular file", str(path))
+    return stream
+
+
 def read_at_most(path: Path, limit: int) -> bytes:
-    """A whole file of at most `limit` bytes.
+    """A whole regular file of at most `limit` bytes.
 
     Raises:
         ValueError: it is larger.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"expected at most {limit} bytes; found more")

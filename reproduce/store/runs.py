@@ -63,6 +63,7 @@ def examine(folder: Path, experiment: Experiment) -> RunState:
 
     Raises:
         BadInput: the folder, which is not the store's own for this experiment, holds another experiment's run.
+        OSError: a file is there and cannot be read now.
     """
     damaged: dict[str, str] = {}
     brief, trained = None, 0
@@ -138,12 +139,26 @@ def forget_side_files(folder: Path) -> None:
 
 
 def _record_of(path: Path, damaged: dict[str, str]) -> Record | None:
-    if path.exists():
-        try:
-            return checkpoint.read_record(path)
-        except Damaged as error:
-            damaged[path.name] = str(error)
-    return None
+    try:
+        return checkpoint.read_record(path)
+    except FileNotFoundError:
+        return None
+    except Damaged as error:
+        damaged[path.name] = str(error)
+        return None
+
+
+def _side_file(path: Path, largest: int = LARGEST_SIDE_FILE) -> bytes | None:
+    """What a side file says; None if it is not there.
+
+    Raises:
+        ValueError: it is larger.
+        OSError: it cannot be read now, which does not make it damaged.
+    """
+    try:
+        return read_at_most(path, largest)
+    except FileNotFoundError:
+        return None
 
 
 def _refuse_if_foreign(folder: Path, experiment: Experiment, found: dict[str, Any]) -> None:
@@ -159,12 +174,12 @@ def _refuse_if_foreign(folder: Path, experiment: Experiment, found: dict[str, An
 
 
 def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[str, str], is_known: bool) -> None:
-    path = folder / EXPERIMENT
-    if not path.exists() or _says_exactly(path, experiment):
-        return
     try:
-        other = Experiment.from_settings(json.loads(read_at_most(path, LARGEST_SIDE_FILE))).settings()
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        content = _side_file(folder / EXPERIMENT)
+        if content is None or content == json_bytes(experiment.settings()):
+            return
+        other = Experiment.from_settings(json.loads(content)).settings()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         damaged[EXPERIMENT] = f"damaged: {first_line(error)}"
         return
     if not is_known:
@@ -172,44 +187,34 @@ def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[s
     damaged[EXPERIMENT] = "does not say what the run's checkpoint says"
 
 
-def _says_exactly(path: Path, experiment: Experiment) -> bool:
-    """Whether an experiment.json is, byte for byte, what would be written now."""
-    expected = json_bytes(experiment.settings())
-    try:
-        return read_at_most(path, len(expected)) == expected
-    except (OSError, ValueError):
-        return False
-
-
 def _check_history_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> History:
-    path = folder / HISTORY
-    if brief is None:
-        if path.exists():
-            # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
-            damaged[HISTORY] = "no whole checkpoint vouches for it"
-        return []
-    if path.exists():
-        try:
-            content = read_at_most(path, LARGEST_SIDE_FILE)
+    try:
+        content = _side_file(folder / HISTORY)
+        if brief is None:
+            if content is not None:
+                # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
+                damaged[HISTORY] = "no whole checkpoint vouches for it"
+            return []
+        if content is not None:
             parse_history(content)
             known = history_bytes(brief.history)
             # A process that died between its checkpoint and its history leaves one an epoch behind the other.
             if not (known.startswith(content) or content.startswith(known)) or not content.endswith(b"\n"):
                 damaged[HISTORY] = "does not say what the run's checkpoint says"
-        except (OSError, ValueError) as error:
-            damaged[HISTORY] = f"damaged: {error}"
-    return brief.history
+    except ValueError as error:
+        damaged[HISTORY] = f"damaged: {error}"
+    return brief.history if brief else []
 
 
 def _check_provenance_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> dict[str, Any] | None:
-    path = folder / PROVENANCE
-    if path.exists():
-        try:
-            found = json.loads(read_at_most(path, LARGEST_SIDE_FILE))
+    try:
+        content = _side_file(folder / PROVENANCE)
+        if content is not None:
+            found = json.loads(content)
             if found.get("checksum") != checksum_of(found):
                 raise ValueError("its checksum does not match")
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
-            damaged[PROVENANCE] = f"damaged: {first_line(error)}"
+    except (ValueError, AttributeError, RecursionError) as error:
+        damaged[PROVENANCE] = f"damaged: {first_line(error)}"
     return brief.provenance if brief else None
 
 
@@ -231,7 +236,11 @@ def write_side_files(folder: Path, experiment: Experiment, history: History, pro
 
 
 def _write_if_other(path: Path, content: bytes) -> None:
-    if not path.exists() or path.read_bytes() != content:
+    try:
+        is_there = _side_file(path, len(content)) == content
+    except ValueError:
+        is_there = False
+    if not is_there:
         write_atomically(path, content)
 
 
