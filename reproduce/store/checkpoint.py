@@ -17,7 +17,7 @@ import numpy as np
 
 from reproduce.errors import first_line
 from reproduce.files import open_regular, write_atomically
-from reproduce.store.history import EpochRecord, History
+from reproduce.store.history import EpochRecord, History, add_epoch
 
 if TYPE_CHECKING:
     from chainer import Chain, GradientMethod
@@ -117,10 +117,12 @@ def read_record(path: Path) -> Record:
         about = json.loads(brief["about"].tobytes())
         if about["format"] != FORMAT:
             raise Damaged(f"a checkpoint of format {about['format']!r:.20}; this version writes {FORMAT}")
-        history = [EpochRecord(int(row[0]), *map(float, row[1:])) for row in brief["history"]]
+        history: History = []
+        for row in brief["history"].tolist():
+            add_epoch(history, row)
         return Record(dict(about["settings"]), dict(about["provenance"]), history)
-    except (LookupError, TypeError, ValueError, RecursionError):  # whole, and made by somebody else
-        raise Damaged(NOT_OURS) from None
+    except (LookupError, TypeError, ValueError, RecursionError) as error:  # whole, and made by somebody else
+        raise Damaged(f"{NOT_OURS}: {first_line(error)}") from None
 
 
 def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
@@ -149,9 +151,15 @@ def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
             ("MT19937", content["random/keys"], position, has_gauss, float(content["random/cached_gaussian"]))
         )
         next_image, loss, accuracy, batches, seconds = content["unfinished"].tolist()
+        done = PartialEpoch(int(next_image), loss, accuracy, int(batches), seconds)
+        order = content["order"]
+        if not np.array_equal(np.sort(order), np.arange(len(order))):
+            raise ValueError("expected every image's number once in order")
+        if not (0 <= done.next_image <= len(order) and (done.batches > 0) == (done.next_image > 0) and seconds >= 0):
+            raise ValueError(f"expected a part of an epoch of {len(order)} images; found {tuple(done)}")
     except MISFITS as error:
         raise Damaged(f"not of this network: {_reason(error)}") from None
-    return Progress(content["order"], history, PartialEpoch(int(next_image), loss, accuracy, int(batches), seconds))
+    return Progress(order, history, done)
 
 
 def _read_arrays(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:

@@ -143,7 +143,10 @@ def _restored(
         model, optimizer = build(experiment, device)
         if name:
             try:
-                return model, optimizer, checkpoint.load(folder / name, model, optimizer)
+                progress = checkpoint.load(folder / name, model, optimizer)
+                if len(progress.order) != train_size:
+                    raise checkpoint.Damaged(f"of {len(progress.order)} images; expected {train_size}")
+                return model, optimizer, progress
             except FileNotFoundError:
                 continue
             except checkpoint.Damaged as error:
