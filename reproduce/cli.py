@@ -99,9 +99,10 @@ class OneLineParser(argparse.ArgumentParser):
         return known
 
 
-def parser_for(prog: str, description: str) -> OneLineParser:
+def parser_for(prog: str, description: str, has_help: bool = True) -> OneLineParser:
+    """A parser with an option --help, unless what it reads comes from a file."""
     # Abbreviations would change their meaning with every option added.
-    return OneLineParser(prog=prog, description=description, allow_abbrev=False)
+    return OneLineParser(prog=prog, description=description, allow_abbrev=False, add_help=has_help)
 
 
 def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Iterable[str] = ()) -> None:
