@@ -18,9 +18,10 @@ from typing import Any
 
 from reproduce.data.dataset import Dataset
 from reproduce.engine import threads
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, first_line
 from reproduce.files import json_bytes
 from reproduce.store.code_version import sources_digest
+from reproduce.text import printable
 
 # What in the environment says how numbers are computed: numbers of threads, and CuPy's leave to round products to TF32.
 COMPUTING_SETTINGS = ("_NUM_THREADS", "CUPY_TF32")
@@ -98,18 +99,27 @@ def _cpu() -> str:
 
 def _git() -> dict[str, Any] | None:
     """The commit of this package's own checkout, and whether the checkout differs from it; None outside of one."""
-    here = Path(__file__).resolve().parents[1]
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
 
     def ask(*arguments: str) -> str:
-        command = ["git", "-C", str(here), *arguments]
+        # Git refuses a checkout of another user, whose code we are running already, unless it is told otherwise.
+        command = ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        if Path(ask("rev-parse", "--show-toplevel")).resolve() != here.parent:
-            return None
         return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
+    except subprocess.CalledProcessError as error:
+        _say_once(f"the commit is not recorded: {first_line(ValueError(error.stderr))}")
+    except (OSError, subprocess.SubprocessError) as error:
+        _say_once(f"the commit is not recorded: {first_line(error)}")
+    return None
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 # The packages whose versions may change a number; a provenance names all that are installed.

@@ -17,16 +17,18 @@ from filelock import FileLock, Timeout
 
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
-from reproduce.files import json_bytes, read_at_most, remove_unfinished, set_aside, write_atomically
+from reproduce.files import json_bytes, read_at_most, refuse_links, remove_unfinished, set_aside, write_atomically
 from reproduce.store import checkpoint
 from reproduce.store.checkpoint import LATEST, PREVIOUS, RECORD, Damaged, Record
 from reproduce.store.history import History, history_bytes, is_complete, parse_history
 from reproduce.store.provenance import checksum_of
+from reproduce.text import printable
 
 LARGEST_SIDE_FILE = 16 * 2**20
 # What may say what a run is and has given; of equally long ones, the first counts.
 HOLDERS = (LATEST, PREVIOUS, RECORD)
-EXPERIMENT, HISTORY, PROVENANCE = "experiment.json", "history.csv", "provenance.json"
+EXPERIMENT, HISTORY, PROVENANCE, HOLDER = "experiment.json", "history.csv", "provenance.json", ".holder"
+WRITTEN = (LATEST, RECORD, EXPERIMENT, HISTORY, PROVENANCE, HOLDER)
 
 
 def run_folder(results: Path, experiment: Experiment) -> Path:
@@ -167,9 +169,11 @@ def _refuse_if_foreign(folder: Path, experiment: Experiment, found: dict[str, An
         return
     expected = experiment.settings()
     differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    # Settings that only one of two optimizers has say less than the optimizers' names.
+    first = "optimizer" if "optimizer" in differing else differing[0]
     raise BadInput(
-        f"{folder}: another experiment is kept here: {differing[0]} is {found.get(differing[0])!r}, and "
-        f"{expected.get(differing[0])!r} is asked for; choose another folder"
+        f"{folder}: another experiment is kept here: {first} is {found.get(first)!r:.80}, and "
+        f"{expected.get(first)!r} is asked for; choose another folder"
     )
 
 
@@ -220,7 +224,7 @@ def _check_provenance_file(folder: Path, brief: Record | None, damaged: dict[str
 
 def repair(folder: Path, experiment: Experiment, finding: RunState) -> None:
     """Set damaged files aside, each with a line, and write what can be told anew. The folder must be locked."""
-    remove_unfinished(folder)
+    remove_unfinished(folder, WRITTEN)
     for name, reason in finding.damaged.items():
         set_aside(folder / name, reason)
     write_side_files(folder, experiment, finding.history, finding.provenance)
@@ -251,15 +255,24 @@ def locked(folder: Path) -> Iterator[None]:
     The operating system lets go of the lock when its process ends, however it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / ".lock"), folder / ".holder"
+    refuse_links(folder / ".lock")
+    lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0.1)
     except Timeout:
-        who = holder.read_text(errors="replace")[:200] if holder.exists() else "another process"
-        print(f"waiting for {who}, which trains {folder}", flush=True)
+        print(f"waiting for {_holder_of(folder)}, which trains {printable(str(folder))}", flush=True)
         lock.acquire()
     try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        write_atomically(folder / HOLDER, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
         lock.release()
+
+
+def _holder_of(folder: Path) -> str:
+    """Who says that it holds a folder: for people to read, and no reason to fail."""
+    try:
+        refuse_links(folder / HOLDER)
+        return printable(read_at_most(folder / HOLDER, 200).decode(errors="replace"))
+    except (OSError, ValueError):
+        return "another process"
