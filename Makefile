@@ -1,23 +1,33 @@
 # One command a figure: `make help` lists them. Everything runs in .venv, which the first target makes.
 
-PYTHON ?=
+# What stands behind the targets, and nothing of the same name in the environment. Text stays what it is: a $ in it names
+# no variable, and $(shell ...) runs nothing.
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+$(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
+override PYTHON := $(value PYTHON)
 export PYTHON
 # LATEST=1 is an environment of its own, with the newest packages in place of the lock's.
-ENVIRONMENT := .venv$(if $(filter 1,$(LATEST)),-latest)
+latest := $(and $(filter LATEST,$(given)),$(filter 1,$(LATEST)))
+ENVIRONMENT := .venv$(if $(latest),-latest)
 BIN := $(ENVIRONMENT)/bin
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure-8 figure-9 figure-10
 
-# What can be set on the command line; each becomes the option of the same name: SEEDS=5 is --seeds=5.
+# What can be set; each becomes the option of the same name: SEEDS=5 is --seeds=5.
 # The values go through the environment, so that no shell character in them can be misread.
 SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER
-export $(SETTINGS) TARGET
-given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+settings := $(foreach name,$(filter $(SETTINGS) TARGET,$(given)),$(if $($(name)),$(name)))
+export $(settings)
 unknown := $(filter-out $(SETTINGS) TARGET PYTHON LATEST,$(given))
 ifneq ($(unknown),)
 $(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET PYTHON LATEST)
 endif
+define newline
+
+
+endef
+quoted = '$(subst $(newline), ,$(subst ','\'',$(1)))'
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
-OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
+OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)")
 
 .DEFAULT_GOAL := help
 .PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow check-platforms bench lint lock clean distclean
@@ -53,8 +63,15 @@ figure-9: ## section 6: with and without 4x data augmentation
 figure-10: SECTION := best_model
 figure-10: ## section 7: before and after tuning
 
+# A figure that a section has and the list above has not; and any other name, to be told what there is.
+figure-%: $(ENVIRONMENT)/installed
+	@$(BIN)/python -m figures $(call quoted,$@) $(OPTIONS)
+
+.DEFAULT:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m figures $(call quoted,$@); else echo 'no such target; make help lists them' >&2; exit 2; fi
+
 plan: $(ENVIRONMENT)/installed ## what TARGET=figure-N|claims|all-figures would train, and how long that takes; nothing is trained
-	@$(BIN)/python -m figures plan $(if $(TARGET),--target="$$TARGET") $(OPTIONS)
+	@$(BIN)/python -m figures plan $(if $(filter TARGET,$(settings)),--target="$$TARGET") $(OPTIONS)
 
 tables: $(ENVIRONMENT)/installed ## tables 1 and 2 and the memory table, as printed and as they should be
 	@$(BIN)/python -m figures.background tables $(OPTIONS)
@@ -128,7 +145,7 @@ INSTALL = @found=; newer=; older=; \
 	  [ -z "$$PYTHON" ] || [ -n "$$older" ] || older="; $$PYTHON does not start"; \
 	  echo "Python 3.10 or newer is needed$${older:-, and none was found}; PYTHON=/path/to/python3 names one" >&2; exit 2; \
 	fi; \
-	"$$found" install.py $(if $(filter 1,$(LATEST)),--latest)
+	"$$found" install.py $(if $(latest),--latest)
 
 # The lock's versions, or with LATEST=1 setup.py's newest.
 $(ENVIRONMENT)/installed: setup.py $(if $(filter .venv,$(ENVIRONMENT)),$(wildcard requirements*.lock))

@@ -1,4 +1,4 @@
-"""What spans the sections: python -m figures all | plan | claims | compare | report | publish"""
+"""What spans the sections: python -m figures all | plan | claims | compare | report | publish, or figure-N"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from figures.figure import (
     curves_of,
     finish,
     jobs_of,
+    make,
     missing_runs,
     print_comparison,
     scale_sentence,
@@ -183,6 +184,8 @@ def publish_command(options: PublishOptions) -> None:
     print("published: the headline in README.md", flush=True)
 
 
+# What make alone has, for whoever mistypes it there.
+MAKE_TARGETS = ("all-figures", "tables", "data", "test", "test-slow", "bench", "lint", "clean", "distclean", "help")
 COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {
     "all": (all_command, "Make figures 1 to 10."),
     "plan": (plan_command, "What a target would train, and what that takes; nothing is trained."),
@@ -196,16 +199,34 @@ COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {
 }
 
 
+def _figure_command(number: int) -> Callable[[Options], None]:
+    """The command that makes one figure, as its section's script does."""
+
+    def command(options: Options) -> None:
+        if number not in FIGURES:
+            folder = Path(options.results) / options.profile
+            make_folder(folder)
+            background.make_figure_1(folder)
+            return
+        check(options)
+        make(FIGURES[number], Study.of(options))
+
+    return command
+
+
 def main(arguments: list[str]) -> None:
     """The command line: `python -m figures COMMAND [options]`."""
-    if not arguments or arguments[0] not in COMMANDS:
-        usage = f"usage: python -m figures {' | '.join(COMMANDS)} [options]"
+    numbers = sorted({1, *FIGURES})
+    by_name = {f"figure-{number}": (_figure_command(number), f"Make figure {number}.") for number in numbers}
+    if not arguments or arguments[0] not in {**COMMANDS, **by_name}:
+        usage = f"usage: python -m figures {' | '.join(COMMANDS)} | figure-N [options]"
         if arguments and arguments[0] in ("-h", "--help"):
             print("\n".join([usage, "", *(f"  {name:9}{text}" for name, (_, text) in COMMANDS.items())]))
             return
         found = arguments[0] if arguments else "nothing"
-        raise BadInput(f"expected one of {', '.join(COMMANDS)}{suggestion(found, COMMANDS)}; found {found!r}")
-    command, description = COMMANDS[arguments[0]]
+        names = f"{', '.join(COMMANDS)} or figure-{numbers[0]} to figure-{numbers[-1]}"
+        raise BadInput(f"expected {names}{suggestion(found, [*COMMANDS, *MAKE_TARGETS, *by_name])}; found {found!r}")
+    command, description = {**COMMANDS, **by_name}[arguments[0]]
     parser = parser_for(f"python -m figures {arguments[0]}", description)
     kind = {"plan": PlanOptions, "publish": PublishOptions}.get(arguments[0], Options)
     add_options(parser, kind)

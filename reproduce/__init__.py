@@ -1,7 +1,11 @@
 import importlib.util
 import os
 
-from reproduce.compat import prepare_for_chainer
+from reproduce.signals import stop_while_starting
+
+stop_while_starting()
+
+from reproduce.compat import prepare_for_chainer  # noqa: E402 - what takes time to import
 
 prepare_for_chainer()
 

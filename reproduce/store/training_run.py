@@ -55,6 +55,7 @@ def train(
 
     Raises:
         BadInput: the folder holds another experiment, or the device or engine is not there.
+        OSError: a file of the run is there and cannot be read now; it is left alone.
         Interrupted: a signal asked to stop; what was done is saved.
     """
     on = get_device(device)
@@ -140,9 +141,14 @@ def _restored(
     """Network, optimizer and progress as the newest whole checkpoint has them, or as a run begins."""
     for name in (checkpoint.LATEST, checkpoint.PREVIOUS, None):
         model, optimizer = build(experiment, device)
-        if name and (folder / name).exists():
+        if name:
             try:
-                return model, optimizer, checkpoint.load(folder / name, model, optimizer)
+                progress = checkpoint.load(folder / name, model, optimizer)
+                if len(progress.order) != train_size:
+                    raise checkpoint.Damaged(f"of {len(progress.order)} images; expected {train_size}")
+                return model, optimizer, progress
+            except FileNotFoundError:
+                continue
             except checkpoint.Damaged as error:
                 set_aside(folder / name, str(error))
     return model, optimizer, Progress(np.arange(train_size), [], EPOCH_START)

@@ -12,12 +12,14 @@ import pytest
 
 from figures.publish import exchange, headline
 from figures.publish import folder as publication
+from figures.publish.runs import restore_runs
 from figures.sections import CLAIMS, FIGURES
 from reproduce import study
 from reproduce.analysis.report_curves import report_curves
 from reproduce.data.dataset import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
+from reproduce.files import csv_bytes
 from reproduce.plan import step_times
 from reproduce.profiles import Options
 from reproduce.study import Study
@@ -344,10 +346,120 @@ def test_a_publication_gathers_what_several_machines_have_made(published, tmp_pa
     assert {row["key"]: row for row in rows(tmp_path / "out" / "runs.csv") if row["key"] != longer.key} == others
 
 
-def test_a_publication_whose_files_do_not_fit_together_is_refused(published, tmp_path):
+def edit(path, change):
+    """Change a published file as a hand or a merge would."""
+    before = path.read_text()
+    after = change(before)
+    assert after != before
+    path.write_text(after)
+
+
+def a_digit(text):
+    """The second epoch's train loss, its last digit another one."""
+    lines = text.splitlines(keepends=True)
+    cells = lines[2].split(",")
+    cells[2] = cells[2][:-1] + str((int(cells[2][-1]) + 1) % 10)
+    lines[2] = ",".join(cells)
+    return "".join(lines)
+
+
+def line(number, change):
+    def changed(text):
+        lines = text.splitlines(keepends=True)
+        lines[number : number + 1] = change(lines[number])
+        return "".join(lines)
+
+    return changed
+
+
+CHECKSUM = "its checksum does not hold: these files were changed"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("histories.csv", a_digit, CHECKSUM),
+        ("histories.csv", line(2, lambda text: [text, text]), CHECKSUM),
+        ("histories.csv", line(2, lambda text: []), CHECKSUM),
+        ("histories.csv", line(2, lambda text: [text.replace(",1,", ",inf,", 1)]), CHECKSUM),
+        ("histories.csv", line(2, lambda text: [text.rstrip() + ",9\n"]), "row 2: expected 7 cells; found 8"),
+        ("histories.csv", line(2, lambda text: ["x" * 200_000 + "\n"]), "expected a table"),
+        ("histories.csv", lambda text: text.replace("train_loss", "loss", 1), "expected a column train_loss"),
+        ("histories.csv", lambda text: "", "expected a table with a heading"),
+        ("histories.csv", lambda text: text.splitlines(keepends=True)[0], "is in one of the two files and not in the"),
+        ("runs.csv", line(1, lambda text: []), "is in one of the two files and not in the other"),
+        ("runs.csv", line(1, lambda text: [text, text]), CHECKSUM),
+        ("runs.csv", lambda text: text.replace("--seed=0", "--seed=7", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace("--seed=0", "--help", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace(",fast,", ",x,").replace(",chainer,CPU", ",fast,CPU", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace("chainer 7.8.1", "chainer 7.8.2", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace(REAL.fingerprint, "0123456789abcdef", 1), CHECKSUM),
+        ("runs.csv", line(1, lambda text: [text.rsplit(",", 1)[0] + ",\n"]), CHECKSUM),
+    ],
+)
+def test_what_was_changed_in_published_runs_is_refused_and_named(published, tmp_path, name, change, message):
     options, out = published
     shutil.copytree(out, tmp_path / "out")
-    runs = tmp_path / "out" / "runs.csv"
-    runs.write_text(runs.read_text().replace("--seed=0", "--seed=7", 1))
-    with pytest.raises(BadInput, match=r"out: expected runs\.csv and .* as `publish` writes them: the run of"):
+    edit(tmp_path / "out" / name, change)
+    with pytest.raises(BadInput, match=message) as refused:
         publication.publish(tmp_path / "out", Study(replace(options, results=str(tmp_path / "results")), REAL))
+    assert str(tmp_path / "out") in str(refused.value)
+    assert "\n" not in str(refused.value)
+    # Not one of the runs is taken.
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("runs.csv", lambda text: text.replace("--seed=0", "--help", 1), "no such option: --help"),
+        ("runs.csv", lambda text: text.replace("--seed=0", "--seed=7", 1), "the run of these settings is"),
+        ("runs.csv", line(1, lambda text: [text.replace(",0,0,", ",0,9,", 1)]), "expected parts that begin at epochs"),
+        ("histories.csv", line(2, lambda text: [text, text]), "expected epoch 2; found 1"),
+        ("histories.csv", line(2, lambda text: [text.replace(",1,", ",inf,", 1)]), "expected epoch 1; found inf"),
+        ("histories.csv", line(2, lambda text: [",".join([*text.split(",")[:3], "130", *text.split(",")[4:]])]),
+         "expected train_accuracy from 0 to 100; found 130"),
+    ],
+)  # fmt: skip
+def test_published_runs_are_looked_through_where_there_is_no_checksum_yet(published, tmp_path, name, change, message):
+    """Publications of earlier versions have none, and are published again with one."""
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    again = Study(replace(options, results=str(tmp_path / "results")), REAL)
+    runs = tmp_path / "out" / "runs.csv"
+    earlier = [[*row[:13], *row[14:-1]] for row in csv.reader(runs.read_text().splitlines())]
+    runs.write_bytes(csv_bytes(earlier))
+    before = (tmp_path / "out" / name).read_text()
+    edit(tmp_path / "out" / name, change)
+    with pytest.raises(BadInput, match=f"run [0-9a-f]{{16}}: {message}"):
+        restore_runs(tmp_path / "out", again.store, REAL.fingerprint)
+    (tmp_path / "out" / name).write_text(before)
+    restore_runs(tmp_path / "out", again.store, REAL.fingerprint)
+
+
+def test_published_runs_published_again_are_the_same_to_the_last_digit(tmp_path):
+    """First from the runs themselves, then on fresh machines from what was published."""
+    options = made_up.options(tmp_path / "results", seeds=2)
+    made_up.fill(options, lambda one: made_up.noisy(one, (100 / 3, 200 / 7)), REAL)
+    first, *others = (tmp_path / name for name in ("first", "second", "third"))
+    publication.publish(first, Study(options, REAL))
+    digits = next(row["train_accuracy"] for row in rows(first / "histories.csv"))
+    assert len(digits) > 14
+    for out in others:
+        shutil.copytree(first, out)
+        publication.publish(out, Study(replace(options, results=str(tmp_path / f"of {out.name}")), REAL))
+    for path in first.rglob("*"):
+        if path.is_file():
+            second, third = ((out / path.relative_to(first)).read_bytes() for out in others)
+            assert second == third, path
+            if path.suffix == ".csv":
+                assert path.read_bytes() == second, path
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_what_is_published_has_checksums_that_hold(profile, tmp_path):
+    folder = ROOT / "docs" / "results" / profile
+    fingerprint = json.loads((folder / "summary.json").read_text())["data_fingerprint"]
+    assert all(row["checksum"] for row in rows(folder / "runs.csv"))
+    restore_runs(folder, tmp_path, fingerprint)
+    assert len(list((tmp_path / "runs").iterdir())) == json.loads((folder / "summary.json").read_text())["runs"]
