@@ -9,12 +9,12 @@ FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure
 SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER
 export $(SETTINGS) TARGET
 given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
-unknown := $(filter-out $(SETTINGS) TARGET PYTHON,$(given))
+unknown := $(filter-out $(SETTINGS) TARGET VERBOSE PYTHON,$(given))
 ifneq ($(unknown),)
-$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET PYTHON)
+$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET VERBOSE PYTHON)
 endif
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
-OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
+OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$$(name)")) $(if $(filter VERBOSE,$(given)),--verbose)
 
 .DEFAULT_GOAL := help
 .PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow bench lint clean distclean
@@ -23,7 +23,7 @@ help: ## this list
 	@grep -hE '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Settings, after any target: PROFILE=quick|smoke|full DATA=FILE|synthetic SEEDS=n EPOCHS=n TRAIN_SIZE=n TEST_SIZE=n'
-	@echo 'BATCH_SIZE=n WIDTH=f DEVICE=-1|0|... ENGINE=auto|chainer|fast RESULTS=DIR JOBS=n SCHEDULER=ADDRESS. The interpreter: PYTHON=python3.11.'
+	@echo 'BATCH_SIZE=n WIDTH=f DEVICE=-1|0|... ENGINE=auto|chainer|fast RESULTS=DIR JOBS=n SCHEDULER=ADDRESS VERBOSE=1 (a line an epoch). The interpreter: PYTHON=python3.11.'
 
 all-figures: .venv/installed ## figures 1 to 10: first all missing runs, each once, then the pictures
 	@$(BIN)/python -m figures all $(OPTIONS)
