@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from reproduce import engine
-from reproduce.cli import number, one_of, option, whole_number
+from reproduce.cli import flag, number, one_of, option, whole_number
 from reproduce.data.dataset import Dataset, load
 
 
@@ -80,6 +80,7 @@ class Options:
         unset="none: in this process",
     )
     scheduler: str | None = option(None, str, "address of a running Dask scheduler, or a scheduler file", unset="none")
+    verbose: bool = flag("-v", "print a line for each epoch, too; every run's history.csv has them in any case")
 
     def scale(self) -> Profile:
         """The profile with the sizes that were asked for in place of its own."""
@@ -106,7 +107,9 @@ class Options:
     def portable(self) -> "Options":
         """The same as commands for other machines have it: the data by its file's name, the results at their place."""
         data = self.data and Path(self.data).name
-        return dataclasses.replace(self, data=data, results=type(self).results, jobs=None, scheduler=None)
+        return dataclasses.replace(
+            self, data=data, results=type(self).results, jobs=None, scheduler=None, verbose=False
+        )
 
     def make_command(self, *targets: str) -> str:
         """The command that makes targets with these settings: `make figure-6 SEEDS=5`."""
