@@ -84,12 +84,12 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
         write_answers(out, answers, study, settings_page)
         pairs = pairs_of(study)
         write_nearness(out / "nearness.csv", pairs, study)
-        draw_nearness(out / "nearness", pairs, study, origins)
+        draw_nearness(out / "nearness", pairs, study)
     write_runs(out, present, study)
     missing = _write_missing(out / "missing.csv", wanted, study)
     write_json(
         out / "summary.json",
-        _summary(content, study.origins(one for one, _ in present.values()), len(present), missing),
+        _summary(content, origins, len(present), missing),
     )
     print(f"published: {out}", flush=True)
 
