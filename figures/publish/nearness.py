@@ -1,19 +1,17 @@
 """How near our curves are to the report's own, at its scale and with the full profile's settings, as far as runs go."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from figures.figure import caption_of
+from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
 from reproduce.analysis.report_curves import report_curve
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.render.plotting import draw
-from reproduce.store.provenance import Origins
+from reproduce.render.plotting import draw, stamp_of
 from reproduce.study import Study
 from reproduce.unstated.race import gap_to
 
@@ -69,17 +67,29 @@ def _row(pair: Pair) -> Sequence[object]:
     return (pair.series.figure, *report[:3], *counts, *compared)
 
 
-def draw_nearness(path: Path, pairs: Iterable[Pair], study: Study, found: Origins) -> list[Path]:
-    """Draw the panels whose curves are all mostly there, the report's above ours; the files, if there are any."""
-    report, ours = [], []
-    for (figure, panel), group in groupby(pairs, key=lambda pair: (pair.series.figure, pair.report.panel)):
-        of_panel = list(group)
-        if len(of_panel) > 1 and all(is_mostly_there(len(pair.common), len(pair.report.epochs)) for pair in of_panel):
-            name = ", ".join(filter(None, (f"figure {figure}", panel)))
-            report += [pair.report._replace(panel=name) for pair in of_panel]
-            ours += [pair.ours._replace(panel=name) for pair in of_panel]
+def draw_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> list[Path]:
+    """Draw every curve that is mostly there over the report's, by panels; the files, if there are any."""
+    report, ours, notes, explained = [], [], {}, {}
+    for pair in pairs:
+        if not is_mostly_there(len(pair.common), len(pair.report.epochs)):
+            continue
+        figure, panel = FIGURES[pair.series.figure], pair.report.panel
+        name = ", ".join(filter(None, (f"Figure {figure.number}", figure.explained.get(panel, panel))))
+        explained |= figure.explained
+        report.append(pair.report._replace(panel=name))
+        ours.append(pair.ours._replace(panel=name))
+        until = f" to epoch {pair.common[-1]}" if pair.common[-1] < pair.report.epochs[-1] else ""
+        notes[ours[-1][:3]] = f"gap {gap_to(pair.report, pair.ours, len(pair.ours.epochs)):.1f}{until}"
     if not ours:
         return []
-    lengths = sorted({len(curve.epochs) for curve in ours})
-    caption = caption_of(study, " or ".join(map(str, lengths)), found)
-    return draw(path, "Panels trained at the report's own scale", report, ours, caption, study.dataset.is_synthetic)
+    return draw(
+        path,
+        "Curves trained at the report's own scale",
+        report,
+        ours,
+        [made_from(study, (len(curve.epochs) for curve in ours))],
+        is_overlaid=True,
+        stamp=stamp_of(study.options.profile, study.dataset.is_synthetic),
+        notes=notes,
+        explained=explained,
+    )
