@@ -13,11 +13,13 @@ from reproduce.analysis.report_curves import report_curve
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.plotting import draw, stamp_of
 from reproduce.study import Study
+from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import gap_to
 
 COLUMNS = (
     *("figure", "panel", "series", "quantity", "epochs_trained", "epochs_compared", "epochs_in_report"),
-    *("mean_absolute_gap", "last_epoch_compared", "ours", "report", "seeds", "profile", "data"),
+    *("mean_absolute_gap", "mean_gap", "last_epoch_compared", "ours", "report", "run", "chosen_on"),
+    *("seeds", "profile", "data"),
 )
 
 
@@ -49,21 +51,48 @@ def pairs_of(study: Study) -> list[Pair]:
     ]
 
 
+def spread_of_the_report() -> float:
+    """Points between the report's own two runs of one setting, the baseline's: figure 5's and figure 10's, on average.
+
+    No reproduction can be asked to lie nearer than two runs of the author's own.
+    """
+    errors = report_curve(FIGURES[5].curve("", "dropout 0.25"))
+    accuracies = report_curve(FIGURES[10].curve("", "before tuning"))
+    common = np.intersect1d(errors.epochs, accuracies.epochs)
+    first, second = (curve.mean()[np.isin(curve.epochs, common)] for curve in (errors, accuracies))
+    return float(abs(first - (100 - second)).mean())
+
+
+def _is_chosen_on(series: Series) -> bool:
+    """Whether a setting of this curve's run was chosen by this very curve."""
+    return any(
+        (one.figure, one.panel, one.name, one.quantity) == (series.figure, series.panel, series.name, series.quantity)
+        for question in QUESTIONS
+        if not question.is_known
+        for one in question.curves
+    )
+
+
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
     """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
-    rows = [(*_row(pair), study.scale.seeds, study.options.profile, study.dataset.name) for pair in pairs]
+    made = study.scale.seeds, study.options.profile, study.dataset.name
+    rows = []
+    for pair in pairs:
+        chosen_on = "yes" if _is_chosen_on(pair.series) else "no"
+        rows.append((*_row(pair), study.experiment(pair.series.settings, 0).key, chosen_on, *made))
     write_atomically(path, csv_bytes([COLUMNS, *rows]))
 
 
 def _row(pair: Pair) -> Sequence[object]:
     report, ours, common = pair.report, pair.ours, pair.common
     counts = len(ours.epochs), len(common), len(report.epochs)
-    compared: Sequence[object] = ("", "", "", "")
+    compared: Sequence[object] = ("", "", "", "", "")
     if len(common):
         last, gap = common[-1], gap_to(report, ours, len(ours.epochs))
-        values = (gap, ours.mean()[last], report.mean()[report.epochs == last][0])
-        gap, value, expected = (f"{number:.4f}" for number in values)
-        compared = (gap, last, value, expected)
+        signed = float((ours.mean()[common] - report.mean()[np.isin(report.epochs, common)]).mean())
+        values = (gap, signed, ours.mean()[last], report.mean()[report.epochs == last][0])
+        gap, signed, value, expected = (f"{number:.4f}" for number in values)
+        compared = (gap, signed, last, value, expected)
     return (pair.series.figure, *report[:3], *counts, *compared)
 
 
