@@ -70,7 +70,8 @@ def _winograd_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | Non
     threads.share(
         winograd.forward, s.images, s.m, s.r, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top, s.left,
         s.filters(weights, transposed=False), _whole_panels(bias, s.outputs), y.reshape(-1), s.out_height,
-        s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)), smallest=s.group,
+        s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)),
+        smallest=s.images // -(-s.images // s.group),
     )  # fmt: skip
     return memory.nchw(y)
 
