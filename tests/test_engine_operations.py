@@ -231,6 +231,49 @@ def test_dropout_drops_what_chainer_drops(shape, layout, ratio):
 
 
 @few
+@given(st.sampled_from(["plain", "nhwc"]), st.booleans())
+def test_nodes_show_what_chainers_show_after_a_forward(layout, backward):
+    functions = [
+        (lambda x: F.dropout(x, 0.4), ()),
+        (lambda x: F.max_pooling_2d(x, 2), ()),
+        (lambda x: F.max_pooling_2d(x, 3, 2, 1, False), ()),
+        (lambda x: F.average_pooling_2d(x, 2), ()),
+        (F.relu, ()),
+        (F.linear, [(4, 9 * 5 * 6)]),
+        (F.convolution_2d, [(4, 9, 3, 3)]),
+        (F.batch_normalization, [(9,), (9,)]),
+    ]
+    for function, shapes in functions:
+        arrays = [laid_out(normal(0, 2, 9, 5, 6), layout), *(normal(seed, *shape) for seed, shape in enumerate(shapes))]
+        shown = {}
+        for name in ("fast", "chainer"):
+            np.random.seed(3)
+            variables = [chainer.Variable(array) for array in arrays]
+            with engine.using(name):
+                y = function(*variables)
+                if backward:
+                    F.sum(y).backward()
+                node = y.creator_node
+            shown[name] = node
+        # `forward_data` is a place for cuDNN's handles, None on the CPU.
+        for key in vars(shown["chainer"]).keys() - {"engine_state", "inputs", "outputs", "_impl", "forward_data"}:
+            found, expected = (getattr(shown[name], key) for name in ("fast", "chainer"))
+            assert type(found) is type(expected), key
+            if isinstance(expected, np.ndarray):
+                assert found.dtype == expected.dtype and found.flags.c_contiguous, key
+                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=key)
+            elif key != "_retained_output_data":
+                assert found == expected, key
+
+
+def test_a_node_that_has_not_run_shows_what_chainers_shows():
+    engine.prepare()
+    unused = chainer.functions.pooling.max_pooling_nd.MaxPoolingND(2, 2)
+    assert not hasattr(unused, "indexes")
+    assert chainer.functions.noise.dropout.Dropout(0.5).mask is None
+
+
+@few
 @given(st.integers(1, 40), st.integers(1, 300), st.integers(1, 40), layouts, layouts, st.booleans())
 def test_linear(n, d, m, x_layout, w_layout, bias):
     arrays = [laid_out(normal(0, n, d), x_layout), laid_out(normal(1, m, d), w_layout)]
