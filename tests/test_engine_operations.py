@@ -104,6 +104,37 @@ def test_convolutions_of_the_report(shape):
     check(lambda *v: F.convolution_2d(*v, pad=1), arrays)
 
 
+@pytest.mark.parametrize("m, r", [(4, 3), (4, 5), (4, 7), (2, 7), (1, 1)])
+def test_the_matrices_of_minimal_filtering_are_exact(m, r):
+    from fractions import Fraction
+
+    from reproduce.engine import cook_toom
+
+    random = np.random.RandomState(0)
+    d = [Fraction(int(value)) for value in random.randint(-9, 10, m + r - 1)]
+    taps = [Fraction(int(value)) for value in random.randint(-9, 10, r)]
+    a, g, b_transposed = cook_toom.matrices(m, r)
+    assert len(a) == len(g) == len(b_transposed) == cook_toom.products(m, r)
+    dot = lambda row, vector: sum(x * y for x, y in zip(row, vector, strict=True))  # noqa: E731
+    products = [dot(g_row, taps) * dot(b_row, d) for g_row, b_row in zip(g, b_transposed, strict=True)]
+    found = [dot(column, products) for column in zip(*a, strict=True)]
+    assert found == [dot(taps, d[i : i + r]) for i in range(m)]
+
+
+@pytest.mark.parametrize("size, most", [(3, 2e-6), (5, 5e-6), (7, 2.5e-6)])
+def test_errors_against_float64_are_small_beside_direct_convolutions(size, most):
+    # As in the networks: inputs after ReLU, filters drawn as Chainer draws them. Root mean square, relative.
+    arrays = [np.maximum(normal(0, 4, 64, 16, 16), 0), normal(1, 64, 64, size, size) / np.float32(8 * size)]
+    gy = normal(2, 4, 64, 16, 16)
+    convolve = lambda *v: F.convolution_2d(*v, pad=size // 2)  # noqa: E731
+    y, gradients, _ = results("fast", convolve, arrays, gy)
+    exact, exact_gradients, _ = results(
+        "chainer", convolve, [array.astype(float) for array in arrays], gy.astype(float)
+    )
+    for found, wanted in zip([y, *gradients], [exact, *exact_gradients], strict=True):
+        assert np.sqrt(np.square(found - wanted).mean() / np.square(wanted).mean()) < most
+
+
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2), (0, 1, 2)])
 @pytest.mark.parametrize("c", [3, 16])
 def test_convolution_computes_only_the_gradients_that_are_wanted(c, wanted):
