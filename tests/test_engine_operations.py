@@ -97,11 +97,11 @@ def test_winograd_convolution(size, n, c, k, height, width):
     check(lambda *v: F.convolution_2d(*v, pad=size // 2), arrays, smallest_scale=abs(arrays[2]).max())
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 32), (64, 128, 16), (256, 256, 8)])
+@pytest.mark.parametrize("shape", [(64, 64, 32, 3), (64, 128, 16, 3), (256, 256, 8, 3), (128, 256, 8, 7)])
 def test_convolutions_of_the_report(shape):
-    c, k, size = shape
-    arrays = [normal(0, 3, c, size, size), normal(1, k, c, 3, 3) / np.float32(3 * np.sqrt(c)), normal(2, k)]
-    check(lambda *v: F.convolution_2d(*v, pad=1), arrays)
+    c, k, size, taps = shape
+    arrays = [normal(0, 3, c, size, size), normal(1, k, c, taps, taps) / np.float32(taps * np.sqrt(c)), normal(2, k)]
+    check(lambda *v: F.convolution_2d(*v, pad=taps // 2), arrays)
 
 
 @pytest.mark.parametrize("m, r", [(4, 3), (4, 5), (4, 7), (2, 7), (1, 1)])

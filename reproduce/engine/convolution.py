@@ -13,6 +13,9 @@ FEWEST_CHANNELS = 8
 # transformed filters are read once for each group of images; where they are more than the tiles, larger groups are
 # faster (256 channels, 7 x 7: by a third).
 FLOATS_IN_CACHE, MOST_FLOATS = 1 << 19, 1 << 21
+# Of larger transformed filters than 12 MB, those for one gradient and the other gradient itself are not held at once:
+# both gradients then transform gy, which costs 6 % of their time.
+MOST_FILTERS_AT_ONCE = 3 << 20
 
 
 def _panels(length: int) -> int:
@@ -82,6 +85,9 @@ def _winograd_backward(
     x: np.ndarray, weights: np.ndarray, gy: np.ndarray, pad: tuple[int, int], with_weights: bool, with_input: bool
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     s = _Shapes(x.shape, weights.shape, pad)
+    if with_weights and with_input and s.transformed_filters > MOST_FILTERS_AT_ONCE:
+        gx, _, _ = _winograd_backward(x, weights, gy, pad, with_weights=False, with_input=True)
+        return gx, *_winograd_backward(x, weights, gy, pad, with_weights=True, with_input=False)[1:]
     nothing = np.zeros(1, np.float32)
     gx = memory.empty((s.images, s.height, s.width, s.channels)) if with_input else nothing
     gu = memory.empty((threads.COUNT, s.transformed_filters if with_weights else 1))
