@@ -80,7 +80,7 @@ def test_fifty_kills(tmp_path):
     kill_and_go_on(tmp_path, kills=50, epochs=700)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path, number, status):
     """An epoch has 150 steps, and the signal falls between two of them."""
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
