@@ -1,6 +1,7 @@
 """Progress of a whole sweep: one line for each run that ends and, on a terminal, one bar; elsewhere a line at times."""
 
 import contextlib
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -57,7 +58,7 @@ class Board:
     def __enter__(self) -> "Board":
         if self._is_terminal:
             total = sum(self._operations.values())
-            self._bar = tqdm(total=total, bar_format=" ", leave=False, dynamic_ncols=True, file=self._err)
+            self._bar = tqdm(total=total, bar_format=" ", leave=False, file=self._err)
             self.redraw(at_once=True)
         return self
 
@@ -117,7 +118,8 @@ class Board:
             self.say(", ".join([self._runs(), *self._speed()]))
             return
         self._bar.n = sum(operations * self._share.get(key, 0.0) for key, operations in self._operations.items())
-        # tqdm fits the bar into the terminal's width, and cuts what is too long for it.
+        # tqdm fits the bar into this width, and cuts what is too long for it. A terminal writes ^C behind it.
+        self._bar.ncols = max(20, os.get_terminal_size(self._err.fileno()).columns - 3)
         self._bar.bar_format = f"{self._runs()} |{{bar}}| {', '.join(self._speed())}"
         self._bar.refresh()
 

@@ -158,13 +158,14 @@ def test_differences_are_few_words():
 @contextlib.contextmanager
 def cluster(tmp_path, checkout=ROOT):
     """A scheduler and one worker, which runs the code of a checkout; their addresses and the scheduler's process."""
-    port, log = free_port(), tmp_path / "log"
-    address = f"tcp://127.0.0.1:{port}"
+    port = free_port()
+    address, log = f"tcp://127.0.0.1:{port}", tmp_path / f"log-{port}"
     options = ("--host=127.0.0.1", "--dashboard-address=127.0.0.1:0")
     worker = (*options, "--nthreads=1", "--local-directory", str(tmp_path / "scratch"))
     with (
         dask("scheduler", *options, f"--port={port}", log=log) as scheduler,
-        dask("worker", address, *worker, log=log, PYTHONPATH=str(checkout)),
+        # Python looks for modules in the current folder first.
+        dask("worker", address, *worker, log=log, before=["env", "--chdir", str(checkout)], PYTHONPATH=str(checkout)),
     ):
         when(lambda: "Registered to" in log.read_text())
         yield address, scheduler
