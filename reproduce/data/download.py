@@ -180,11 +180,11 @@ def _transfer(transfer: _Transfer, url: str, part: Path, limit: int) -> None:
     headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={begin}-"} if begin else {})}
     problem, is_final = f"more than {MOST_REDIRECTS} redirects", True
     try:
+        session = requests.Session()
+        # requests reads the whole body of every redirect that it sees, decoded and however long.
+        session.get_redirect_target = lambda response: None
         for _ in range(MOST_REDIRECTS):
-            # requests, following redirects, would read the whole of their bodies, however long.
-            with requests.get(
-                url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS, allow_redirects=False
-            ) as response:
+            with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
                 transfer.was_answered = True
                 if response.is_redirect:
                     url = urljoin(url, response.headers["Location"])
