@@ -53,7 +53,6 @@ setup(
         "h5py>=3.7",
         "matplotlib>=3.6",
         "numba>=0.57",
-        "pooch>=1.8",
         "requests>=2.28",
         "tqdm>=4.60",
         "filelock>=3.10",

@@ -91,6 +91,14 @@ def yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
+def path(text: str) -> str:
+    """A parser for files and folders: `~` and `~user` stand for home folders, here as in a shell."""
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise ValueError("expected a path; this home folder is not known (./~ is a file of that name)") from None
+
+
 def suggestion(text: str, names: Iterable[str]) -> str:
     """'; did you mean ...?' where a name is near, and nothing where none is."""
     near = difflib.get_close_matches(text, list(names), n=1)

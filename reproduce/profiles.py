@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from reproduce import engine
-from reproduce.cli import flag, number, one_of, option, whole_number
-from reproduce.data.dataset import Dataset, load
+from reproduce.cli import flag, number, one_of, option, path, whole_number
+from reproduce.data.dataset import Dataset, load, say_if_synthetic
+from reproduce.text import printable
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Options:
     profile: str = option("quick", one_of(*PROFILES), f"how large the reproduction is: {', '.join(PROFILES)}")
     data: str | None = option(
         None,
-        str,
+        path,
         "CIFAR-10 as a file or folder, or 'synthetic'",
         unset="data/CIFAR10.hdf5, downloaded if it is not there",
     )
@@ -73,14 +74,14 @@ class Options:
     width: float | None = option(None, number(0, 16, low_included=False), "factor on all channels and hidden units")
     device: int = option(-1, whole_number(-1, 1000), "-1 for the CPU, or a GPU's number")
     engine: str = option("auto", one_of(*engine.NAMES), "who computes on the CPU: auto, chainer or fast")
-    results: str = option("results", str, "the folder of the results store")
+    results: str = option("results", path, "the folder of the results store")
     jobs: int | None = option(
         None,
         whole_number(1, 1024),
         "processes on this machine that train runs side by side",
         unset="none: in this process",
     )
-    scheduler: str | None = option(None, str, "address of a running Dask scheduler, or a scheduler file", unset="none")
+    scheduler: str | None = option(None, path, "address of a running Dask scheduler, or a scheduler file", unset="none")
     verbose: bool = flag("-v", "print a line for each epoch, too; every run's history.csv has them in any case")
 
     def scale(self) -> Profile:
@@ -101,9 +102,10 @@ class Options:
         return "" if self.jobs else self.scheduler or os.environ.get("DASK_SCHEDULER_ADDRESS", "")
 
     def differing_from(self, default: "Options") -> dict[str, str]:
-        """The fields whose values differ from those of `default`, quoted for a shell."""
+        """The fields whose values differ from those of `default`, quoted for a shell, in one line."""
         asked = {field.name: getattr(self, field.name) for field in dataclasses.fields(Options)}
-        return {name: shlex.quote(str(value)) for name, value in asked.items() if value != getattr(default, name)}
+        differing = {name: value for name, value in asked.items() if value != getattr(default, name)}
+        return {name: shlex.quote(printable(str(value))) for name, value in differing.items()}
 
     def portable(self) -> "Options":
         """The same as commands for other machines have it: the data by its file's name, the results at their place."""
@@ -120,4 +122,7 @@ class Options:
     def load_data(self) -> Dataset:
         """The images that the runs use."""
         scale = self.scale()
-        return load(self.data, scale.train_size, scale.test_size, may_be_synthetic=self.profile in ("quick", "smoke"))
+        may_be_synthetic = self.profile in ("quick", "smoke")
+        dataset = load(self.data, scale.train_size, scale.test_size, may_be_synthetic)
+        say_if_synthetic(dataset)
+        return dataset

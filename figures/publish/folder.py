@@ -16,7 +16,7 @@ from figures.publish import exchange
 from figures.publish.nearness import draw_nearness, pairs_of, write_nearness
 from figures.publish.runs import restore_runs, write_runs
 from figures.sections import FIGURES, runs_for
-from reproduce.cli import option
+from reproduce.cli import option, path
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes, read_at_most, write_atomically, write_json
@@ -39,7 +39,7 @@ MISSING_COLUMNS = ("target", "runs_wanted", "runs_missing", "seconds_predicted",
 class PublishOptions(Options):
     """The options of every command that trains, and where to publish."""
 
-    out: str | None = option(None, str, "another folder; README.md then stays as it is", unset="docs/results/PROFILE")
+    out: str | None = option(None, path, "another folder; README.md then stays as it is", unset="docs/results/PROFILE")
 
 
 def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:

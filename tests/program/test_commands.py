@@ -88,6 +88,26 @@ def test_train_writes_a_run_and_goes_on_from_it(tmp_path):
     assert settings["blocks"] == [[2, 64], [2, 128], [4, 256]]
 
 
+def test_a_home_folder_is_meant_by_its_sign(tmp_path):
+    """As bash leaves it in --out=~/run, and make in DATA=~/x."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir(), work.mkdir()
+    done = run_python("-m", "reproduce", "data", "--data=synthetic", "--train-size=20", "--test-size=10",
+                      "--out=~/data.hdf5", cwd=work, HOME=str(home))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = run_python("-m", "reproduce", "train", "--data=~/data.hdf5", "--width=0.02", "--epochs=1", "--out=~/run",
+                      cwd=work, HOME=str(home))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = run_python("-m", "figures", "report", "--data=~/data.hdf5", "--train-size=20", "--test-size=10",
+                      "--results=~/results", cwd=work, HOME=str(home))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in home.iterdir()) == ["data.hdf5", "results", "run"]
+    assert list(work.iterdir()) == []
+    done = run_python("-m", "reproduce", "data", "--data=~nobodyatall/x", cwd=work)
+    assert done.returncode == 2
+    assert "--data: expected a path; this home folder is not known" in done.stderr
+
+
 def test_data_writes_the_course_s_layout(tmp_path):
     done = run_python("-m", "reproduce", "data", "--data=synthetic", "--train-size=30", "--test-size=20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
