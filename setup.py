@@ -58,6 +58,8 @@ setup(
         "tqdm>=4.60",
         "filelock>=3.10",
         "distributed>=2024.1",
+        # The certificates of a local cluster.
+        "cryptography>=41",
     ],
     extras_require={
         "test": ["pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6", "psutil>=5.9", "threadpoolctl>=3.1"],

@@ -32,7 +32,7 @@ def train_command(arguments: list[str]) -> None:
         type=checked(one_of(*PROFILES)),
         help="take sizes, width and epochs from a profile (default: all images, the report's width, 20 epochs)",
     )
-    of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler")
+    of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler", "verbose")
     add_options(parser, Options, leave_out=of_a_sweep)
     add_options(parser, Experiment)
     given = vars(parser.parse_args(arguments))

@@ -33,6 +33,16 @@ def option(default: Any, parse: Parse, help: str, unset: str = "the profile's") 
     return dataclasses.field(default=default, metadata={"parse": parse, "help": help, "unset": unset})
 
 
+def flag(short: str, help: str) -> Any:
+    """A dataclass field, False unless its command line option is given; the option takes no value.
+
+    Args:
+        short: its one-letter form, `-v`.
+        help: one sentence.
+    """
+    return dataclasses.field(default=False, metadata={"short": short, "help": help})
+
+
 def whole_number(low: int, high: int) -> Parse:
     """A parser for whole numbers from low to high."""
 
@@ -108,11 +118,20 @@ def parser_for(prog: str, description: str, has_help: bool = True) -> OneLinePar
 
 
 def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Iterable[str] = ()) -> None:
-    """Add `--field-name` (and `--field_name`) for each field that `option` made; unset ones stay out of the result."""
+    """Add `--field-name` (and `--field_name`) for each field that `option` or `flag` made.
+
+    Those that are not given stay out of the result.
+    """
     for field in dataclasses.fields(dataclass):
-        if "parse" not in field.metadata or field.name in leave_out:
+        if not field.metadata or field.name in leave_out:
             continue
         names = dict.fromkeys([f"--{field.name.replace('_', '-')}", f"--{field.name}"])
+        if "short" in field.metadata:
+            names = [field.metadata["short"], *names]
+            parser.add_argument(
+                *names, dest=field.name, default=argparse.SUPPRESS, action="store_true", help=field.metadata["help"]
+            )
+            continue
         parser.add_argument(
             *names,
             dest=field.name,
@@ -171,6 +190,9 @@ def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | Non
             traceback.print_exc()
         status, message = explained
         _give_up_output()
+        if isinstance(error, Interrupted) and sys.stderr.isatty():
+            # The terminal has written ^C where the cursor was.
+            print(file=sys.stderr)
         print(f"{prog}: {printable(message)}", file=sys.stderr)
         sys.exit(status)
     sys.exit(0)

@@ -131,7 +131,7 @@ def _write(new: Path, content: Content, study: Study, picture_at: str) -> None:
         write_answers(new, answers, study, picture_at)
         pairs = pairs_of(study)
         write_nearness(new / "nearness.csv", pairs, study)
-        draw_nearness(new / "nearness", pairs, study, origins)
+        draw_nearness(new / "nearness", pairs, study)
     write_runs(new, present, study)
     missing = _write_missing(new / "missing.csv", wanted, study)
     write_json(new / SUMMARY, _summary(content, origins, len(present), missing))

@@ -29,6 +29,8 @@ def resolve(name: str, device: int = -1) -> str:
     obstacle = None
     if device >= 0:
         obstacle = f"the fast engine runs on the CPU; on GPU {device} use engine 'auto' or 'chainer'"
+    elif os.name != "posix":
+        obstacle = "the fast engine runs on Linux and macOS; use engine 'auto' or 'chainer'"
     elif importlib.util.find_spec("numba") is None:
         obstacle = "the fast engine needs numba; install it, or use engine 'auto' or 'chainer'"
     elif os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0"):

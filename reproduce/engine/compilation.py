@@ -42,7 +42,7 @@ def has_feature(name: str) -> bool:
 
 def _is_private(status: os.stat_result) -> bool:
     """Whether this is our own, and nobody else can have written to it."""
-    return os.name != "posix" or (status.st_uid == os.geteuid() and not status.st_mode & 0o022)
+    return status.st_uid == os.geteuid() and not status.st_mode & 0o022
 
 
 def _candidates() -> Iterator[Path]:
@@ -57,7 +57,7 @@ def _candidates() -> Iterator[Path]:
 @cache
 def folder() -> Path | None:
     """A folder of mode 700 of our own for compiled code, or None where there is no place for one."""
-    name = f"engine-{os.geteuid()}" if os.name == "posix" else "engine"
+    name = f"engine-{os.geteuid()}"
     for parent in _candidates():
         place = parent / name
         try:

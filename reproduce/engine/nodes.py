@@ -2,7 +2,8 @@
 
 A forward gets the node and its input arrays; it returns the outputs and sets `node.engine_state`, or returns None for
 what the engine does not cover. A backward is only called for nodes that the engine computed, and returns Variables;
-or None, after which Chainer's own backward runs, on what `restore_…` gives it.
+or None, after which Chainer's own backward runs. What it, or a user, reads from a node that the engine keeps in another
+form, `dropout_mask` and `max_pooling_indexes` compute when it is first read.
 """
 
 import chainer
@@ -144,6 +145,7 @@ def dropout_forward(node, inputs):
         loops.drop, len(x), _flat(x), words, float(node.dropout_ratio), scale, channels, pixels, _flat(kept), _flat(y)
     )
     node.engine_state = (kept, scale)
+    del node.mask  # None; `dropout_mask` makes it when somebody asks
     return (y,)
 
 
@@ -159,9 +161,10 @@ def dropout_backward(node, indexes, grad_outputs):
     return constants(gx)
 
 
-def restore_dropout(node):
+def dropout_mask(node) -> np.ndarray:
+    """Chainer's `Dropout.mask`: what x was multiplied by, 0 or 1 / (1 - ratio), in x's shape."""
     kept, scale = node.engine_state
-    node.mask = scale * kept.astype(np.float32)
+    return np.ascontiguousarray(scale * kept.astype(np.float32))
 
 
 # --- pooling
@@ -216,8 +219,9 @@ def max_pooling_backward(node, indexes, grad_outputs):
     return constants(memory.nchw(gx))
 
 
-def restore_max_pooling(node):
-    node.indexes = np.ascontiguousarray(memory.nchw(node.engine_state[1]).astype(np.int64))
+def max_pooling_indexes(node) -> np.ndarray:
+    """Chainer's `MaxPoolingND.indexes`: the number of each maximum in its window, (N, C, H', W') int64."""
+    return np.ascontiguousarray(memory.nchw(node.engine_state[1]).astype(np.int64))
 
 
 def average_pooling_forward(node, inputs):

@@ -37,6 +37,7 @@ def train(
     engine_name: str = "auto",
     label: str = "",
     watch: Callable[[int, int], object] = lambda epoch, images: None,
+    print_epoch: Callable[[str], object] = tqdm.write,
 ) -> History:
     """Train a run up to so many epochs, going on from its checkpoint if there is one.
 
@@ -49,6 +50,7 @@ def train(
         engine_name: auto, chainer or fast.
         label: what the progress bar calls this run.
         watch: called after each batch with the epoch that it is of, from 0, and its number of images.
+        print_epoch: called after each epoch with the report's line.
 
     Returns:
         The history of all epochs so far. Its last loss is infinite or not a number if the run has diverged.
@@ -68,7 +70,7 @@ def train(
         runs.forget_record(folder)
         finding = runs.examine(folder, experiment)
         origin = provenance(dataset, engine_used, device, finding.provenance, len(finding.history))
-        return _train_epochs(experiment, dataset, folder, epochs, on, label, origin, watch)
+        return _train_epochs(experiment, dataset, folder, epochs, on, label, origin, watch, print_epoch)
 
 
 def _train_epochs(
@@ -80,6 +82,7 @@ def _train_epochs(
     label: str,
     origin: dict[str, Any],
     watch: Callable[[int, int], object],
+    print_epoch: Callable[[str], object],
 ) -> History:
     GPU_on = is_gpu(device)
     engine.prepare(lambda: _rehearse(experiment, device))
@@ -113,7 +116,7 @@ def _train_epochs(
                 seconds = round(time.perf_counter() - started, 3)
                 history = [*history, EpochRecord(epoch, train_loss, train_accuracy, test_loss, test_accuracy, seconds)]
                 done = EPOCH_START
-                tqdm.write(_epoch_line(history[-1], label))
+                print_epoch(_epoch_line(history[-1], label))
             else:
                 done = done._replace(seconds=time.perf_counter() - started)
             # On a GPU the generator of the masks cannot go on in the middle of an epoch: there the epoch begins again.

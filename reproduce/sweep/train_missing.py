@@ -8,6 +8,7 @@ from reproduce.devices import check_device
 from reproduce.errors import BadInput, Failure
 from reproduce.files import make_folder
 from reproduce.profiles import Options
+from reproduce.store.code_version import code_version
 from reproduce.store.provenance import is_of_other_code
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job, in_order, without_repeats
@@ -74,7 +75,7 @@ def train_missing(jobs: Iterable[Job], study: Study) -> None:
     if not missing:
         return
     try:
-        _train(missing, study)
+        _train(wanted, missing, study)
     finally:
         study.forget()
 
@@ -91,9 +92,11 @@ def _say_if_of_other_code(jobs: Iterable[Job], study: Study) -> None:
         )
 
 
-def _train(missing: Sequence[Job], study: Study) -> None:
+def _train(wanted: Sequence[Job], missing: Sequence[Job], study: Study) -> None:
     options, dataset, store = study.options, study.dataset, study.store
     name = f"sweep-{uuid.uuid4().hex}"
+    # A run's number is its place among all that are wanted: the next command gives it the same.
+    numbers = {job.key: f"[{number}/{len(wanted)}]" for number, job in enumerate(wanted, start=1)}
     tasks = [
         Task(
             job,
@@ -102,12 +105,14 @@ def _train(missing: Sequence[Job], study: Study) -> None:
             source_of(options.data, dataset),
             options.device,
             options.engine,
-            f"[{number}/{len(missing)}] {job.label}",
+            f"{numbers[job.key]} {job.label}",
             name,
+            code_version(),
         )
-        for number, job in enumerate(missing, start=1)
+        for job in missing
     ]
-    with Board(missing, dataset) as board:
+    labels = {task.job.key: task.label for task in tasks}
+    with Board(wanted, dataset, labels, options.verbose) as board:
         if is_on_cluster(options):
             # Dask takes most of a second to import, which commands that do not use it need not wait for.
             from reproduce.sweep import dask_sweep
@@ -124,6 +129,6 @@ def _conclude(missing: Sequence[Job], board: Board) -> None:
     outcomes = [(job.label, board.outcomes[job.key]) for job in missing]
     if diverged := [label for label, outcome in outcomes if outcome.kind == DIVERGED]:
         print(f"{len(diverged)} of {len(missing)} runs diverged: {'; '.join(diverged)}", flush=True)
-    failed = [f"{label}: {outcome.reason}" for label, outcome in outcomes if outcome.kind == FAILED]
+    failed = [f"{label}: {outcome.text}" for label, outcome in outcomes if outcome.kind == FAILED]
     if failed:
         raise Failure(f"{len(failed)} of {len(missing)} runs failed, the others are kept: {'; '.join(failed)}")

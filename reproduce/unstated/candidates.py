@@ -38,12 +38,14 @@ class Question:
         asks: in a sentence.
         curves: the report's, that all candidates are compared with.
         candidates: by name, the settings of Experiment in which they differ from the report's `Conv_NN`.
+        is_known: whether the author's scripts have since given the answer: then the question tests the method.
     """
 
     name: str
     asks: str
     curves: tuple[Series, ...]
     candidates: Mapping[str, Settings]
+    is_known: bool = False
 
 
 # A setting is chosen on train errors alone, as far as the report shows any: test curves stay to tell how near it is.
@@ -79,12 +81,14 @@ QUESTIONS = (
         "The baseline is Conv_NN with max pooling under MomentumSGD: which momentum, and which dropout ratio?",
         _train_error_of_figure_6("MomentumSGD"),
         _crossed(_MOMENTA, _RATIOS),
+        is_known=True,
     ),
     Question(
         "rmsprop",
         "RMSprop in figures 6 and 7: at which learning rate?",
         _train_error_of_figure_6("RMSprop"),
         {f"rate {rate}": {"optimizer": "RMSprop", "learning_rate": rate, "dropout": 0.25} for rate in (0.01, 0.001)},
+        is_known=True,
     ),
     Question(
         "adam-dropout",
