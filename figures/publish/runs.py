@@ -6,6 +6,7 @@ It does not show who wrote the files: whoever changes a number on purpose can wr
 
 import csv
 import hashlib
+import io
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 from reproduce.cli import add_options, parser_for
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
-from reproduce.files import csv_bytes, write_atomically
+from reproduce.files import csv_bytes, read_at_most, write_atomically
 from reproduce.store.history import EpochRecord, History, add_epoch
 from reproduce.store.provenance import COMPUTING_PACKAGES, checksum_of
 from reproduce.store.runs import keep_record
@@ -29,6 +30,7 @@ RUN_COLUMNS = (
 HISTORY_COLUMNS = ("key", *EpochRecord._fields)
 # What publications of earlier versions of this package do not have.
 ADDED_COLUMNS = ("code", "checksum")
+LARGEST_FILE = 256 * 2**20
 WITH_CHANGES = " with changes"
 
 
@@ -37,12 +39,13 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
     Raises:
         BadInput: it is not a table with as many cells in each row as in the first.
+        OSError: it cannot be read now.
     """
-    if not path.exists():
-        return []
     try:
-        with path.open(newline="", encoding="utf-8") as stream:
-            heading, *rows = csv.reader(stream)
+        content = read_at_most(path, LARGEST_FILE).decode()
+        heading, *rows = csv.reader(io.StringIO(content, newline=""))
+    except FileNotFoundError:
+        return []
     except (ValueError, csv.Error) as error:
         raise BadInput(f"{path}: expected a table with a heading; found {first_line(error)}") from None
     for number, row in enumerate(rows, start=1):

@@ -204,6 +204,6 @@ def is_of_other_code(provenance: dict[str, Any] | None) -> bool:
 def _check_data(folder: Path, used: object, expected: str) -> None:
     if used != expected:
         raise BadInput(
-            f"{folder}: this run used the data {str(used)[:40]!r}, and it is asked for beside runs on {expected!r}; "
+            f"{folder}: this run used the data {str(used)[:40]!r}, and the other runs used {expected!r}; "
             "runs on different data are not mixed"
         )

@@ -197,7 +197,7 @@ def _check_history_file(folder: Path, brief: Record | None, damaged: dict[str, s
         if brief is None:
             if content is not None:
                 # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
-                damaged[HISTORY] = "no whole checkpoint vouches for it"
+                damaged[HISTORY] = "no whole checkpoint says the same"
             return []
         if content is not None:
             parse_history(content)

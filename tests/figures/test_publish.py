@@ -427,7 +427,7 @@ def test_published_runs_are_looked_through_where_there_is_no_checksum_yet(publis
     shutil.copytree(out, tmp_path / "out")
     again = Study(replace(options, results=str(tmp_path / "results")), REAL)
     runs = tmp_path / "out" / "runs.csv"
-    earlier = [[*row[:13], *row[14:-1]] for row in csv.reader(runs.read_text().splitlines())]
+    earlier = [[*row[:14], *row[15:-1]] for row in csv.reader(runs.read_text().splitlines())]
     runs.write_bytes(csv_bytes(earlier))
     before = (tmp_path / "out" / name).read_text()
     edit(tmp_path / "out" / name, change)
@@ -439,12 +439,11 @@ def test_published_runs_are_looked_through_where_there_is_no_checksum_yet(publis
 
 def test_published_runs_published_again_are_the_same_to_the_last_digit(tmp_path):
     """First from the runs themselves, then on fresh machines from what was published."""
-    options = made_up.options(tmp_path / "results", seeds=2)
+    options = made_up.options(tmp_path / "results", seeds=1)
     made_up.fill(options, lambda one: made_up.noisy(one, (100 / 3, 200 / 7)), REAL)
     first, *others = (tmp_path / name for name in ("first", "second", "third"))
     publication.publish(first, Study(options, REAL))
-    digits = next(row["train_accuracy"] for row in rows(first / "histories.csv"))
-    assert len(digits) > 14
+    assert max(len(row["train_accuracy"]) for row in rows(first / "histories.csv")) > 14
     for out in others:
         shutil.copytree(first, out)
         publication.publish(out, Study(replace(options, results=str(tmp_path / f"of {out.name}")), REAL))
