@@ -57,11 +57,12 @@ setup(
         "tqdm>=4.60",
         "filelock>=3.10",
         "distributed>=2024.1",
+        "psutil>=5.9",
         # The certificates of a local cluster.
         "cryptography>=41",
     ],
     extras_require={
-        "test": ["pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6", "psutil>=5.9", "threadpoolctl>=3.1"],
+        "test": ["pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6", "threadpoolctl>=3.1"],
         "bench": ["torch>=2.1"],
         # `ctk` brings CUDA's libraries; the machine has to have NVIDIA's driver alone.
         "cuda12": ["cupy-cuda12x[ctk]>=12"],

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import dask
+import psutil
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster, rpc
 from distributed.comm import CommClosedError, get_address_host_port
 
@@ -108,9 +109,18 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
                     client.wait_for_workers(processes)
                     yield client
             finally:
+                _resume_processes()
                 # Workers that are too slow for that end by themselves when this process does.
                 with contextlib.suppress(TimeoutError):
                     cluster.close(timeout=SECONDS_TO_CLOSE)
+
+
+def _resume_processes() -> None:
+    """Let processes of this command that were made to stand still (SIGSTOP) go on: they could not save and end."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.status() == psutil.STATUS_STOPPED:
+                process.resume()
 
 
 def _security() -> tuple[str, Security]:
