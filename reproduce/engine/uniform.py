@@ -48,7 +48,7 @@ def _fill(key, position, words):
     return position
 
 
-@kernel
+@from_python
 def at_least(words, first, count, threshold, result):
     """result[i] = whether uniform number first + i is at least `threshold`; two words make one number of 53 bits."""
     pairs = words[2 * first : 2 * (first + count)]
