@@ -22,7 +22,7 @@ import llvmlite
 import numba
 from numba.core import caching, config
 from numba.core.compiler import CompileResult
-from numba.core.registry import cpu_target
+from numba.core.registry import CPUDispatcher, cpu_target
 from numba.core.serialize import dumps
 
 _SOURCES = Path(__file__).parent
@@ -158,12 +158,21 @@ class _Cache(caching._Cache):
         """Nor to forget: no file is used for other code than that which it was made from."""
 
 
+class _Kernel(CPUDispatcher):
+    """A compiled function without what the interpreter needs for a call, which would end the process."""
+
+    def __call__(self, *_: object) -> None:
+        raise TypeError(f"{self.__name__} is a loop for other compiled code; threads.run and threads.share run it")
+
+
 def kernel(function: Callable) -> Callable:
     """Compile a loop over flat arrays when `threads` first runs it, or another loop calls it: not for the interpreter.
 
     It runs without the interpreter's lock.
     """
-    return _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    dispatcher = _compiled(function, no_cpython_wrapper=True, no_cfunc_wrapper=True)
+    dispatcher.__class__ = _Kernel
+    return dispatcher
 
 
 def from_python(function: Callable) -> Callable:

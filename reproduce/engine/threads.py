@@ -95,7 +95,7 @@ def kinds_of(arguments: tuple) -> list[types.Type]:
 
 def compile_for(kernel: Callable, kinds: list[types.Type]) -> int:
     """Compile all that running a kernel with arguments of these types needs; the address of its code."""
-    pool.launch.compile((*(types.int64,) * 5, types.boolean, types.StarArgTuple(tuple(kinds))))
+    pool.launch.compile((*(types.int64,) * 5, types.boolean, types.BaseTuple.from_types(tuple(kinds))))
     return pool.address_of(kernel, [types.int64] * 3 + kinds)
 
 

@@ -75,6 +75,11 @@ def test_an_error_in_a_loop_is_raised_whichever_thread_it_was_in():
     assert threads.run(_allocate, 8, 1, parts=8) == 8
 
 
+def test_a_kernel_that_python_calls_says_how_it_is_run():
+    with pytest.raises(TypeError, match="threads.run"):
+        _count(0, 0, 1, np.zeros(1, np.int64), np.zeros(1, np.int64))
+
+
 def test_many_python_threads_run_loops_at_once():
     failures = []
 
