@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from figures import background
-from figures.claims.tables import write_claims
+from figures.claims.tables import write_claims, write_effects
 from figures.page import layout
 from figures.page.content import Content, gather
 from figures.publish.nearness import draw_nearness, pairs_of, write_nearness
 from figures.publish.runs import restore_runs, write_runs
+from figures.publish.times import publish_times, restore_times
 from figures.sections import FIGURES, runs_for
 from reproduce.cli import option
 from reproduce.errors import BadInput
@@ -60,6 +61,7 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
     except OSError as error:
         raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
     restore_runs(out, study.store, dataset.fingerprint)
+    restore_times(out, study)
     study.forget()
     content = gather(study)
     # Its commands are for other machines.
@@ -73,6 +75,8 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
             shutil.copyfile(picture.with_suffix(suffix), out / picture.with_suffix(suffix).name)
     background.make_tables(out)
     write_claims(out / "claims.csv", content.decisions, options.profile, dataset)
+    write_effects(out / "effects.csv", content.decisions)
+    publish_times(out, study)
     rows = [(number, row) for number, of_figure in content.rows.items() for row in of_figure]
     write_comparison(out / "comparison.csv", rows, options.profile, dataset.name, False, study.is_report_scale)
     layout.write(out / "report.html", content)
