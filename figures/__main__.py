@@ -193,8 +193,8 @@ def publish_command(options: PublishOptions) -> None:
         publish(Path(options.out), study)
         return
     publish(PUBLISHED / options.profile, study, PUBLISHED.parent / "settings.md")
-    update(Path("README.md"), PUBLISHED)
-    print("published: the headline in README.md", flush=True)
+    update(Path("README.md"), PUBLISHED, PUBLISHED.parent / "claims.md")
+    print("published: the results in README.md and docs/claims.md", flush=True)
 
 
 COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {

@@ -213,7 +213,7 @@ def measure(comparison: Comparison, study: Study, times: Times, shown: Sequence[
     )
 
 
-def _estimates(found: Sequence[Measured], comparisons: int, left_out: int | None = None) -> dict[object, Estimate]:
+def estimate_all(found: Sequence[Measured], comparisons: int, left_out: int | None = None) -> dict[object, Estimate]:
     """By identity, every comparison that has been measured; each once, whichever claims make it."""
     measured = {one.identity: one for one in found if one.value is None and not one.is_missing}
     samples = [one.sample(left_out) for one in measured.values()]
@@ -284,9 +284,9 @@ def decide_all(claims: Iterable[Claim], study: Study, times: Times, shown: Seque
     by_claim = [[measure(comparison, study, times, report) for comparison in claim.comparisons] for claim in claims]
     everything = [one for of_claim in by_claim for one in of_claim]
     comparisons = len({one.identity for one in everything if one.value is None})
-    estimates = _estimates(everything, comparisons)
+    estimates = estimate_all(everything, comparisons)
     most = max(_repeats(one) for one in everything)
-    without = [_estimates(everything, comparisons, left_out) for left_out in range(most)]
+    without = [estimate_all(everything, comparisons, left_out) for left_out in range(most)]
     return [
         _decision(claim, found, estimates, without, comparisons, spread)
         for claim, found in zip(claims, by_claim, strict=True)
@@ -306,7 +306,7 @@ def _estimate_of(one: Measured, estimates: Mapping[object, Estimate]) -> Estimat
     return Estimate(one.value, one.value, one.value, 0, float(not holds), float(holds))
 
 
-def _verdict(
+def verdict_of(
     deciding: Sequence[Measured], estimates: Mapping[object, Estimate], comparisons: int
 ) -> tuple[str, Evidence]:
     """A claim's verdict, from those of its comparisons that decide it."""
@@ -332,10 +332,10 @@ def _decision(
     outcomes = tuple(_outcome(one, _estimate_of(one, estimates), spread) for one in found)
     deciding = [one for one in found if one.comparison.decides]
     outcomes_deciding = [outcome for outcome in outcomes if outcome.comparison.decides]
-    verdict, evidence = _verdict(deciding, estimates, comparisons)
+    verdict, evidence = verdict_of(deciding, estimates, comparisons)
     decisive = outcomes_deciding[evidence.weakest]
     repeats = min(map(_repeats, deciding))
-    stable = [_verdict(deciding, one, comparisons)[0] == verdict for one in without[:repeats]]
+    stable = [verdict_of(deciding, one, comparisons)[0] == verdict for one in without[:repeats]]
     notes = [decisive.note]
     if verdict == NOT_TESTED:
         notes = list(dict.fromkeys(o.note for one, o in zip(found, outcomes, strict=True) if one.is_missing))

@@ -67,8 +67,8 @@ def _summary(content: Content) -> list[str]:
     parts.append(_verdicts_at_a_glance(content))
     parts.append(
         html.paragraph(
-            "Our verdicts rest on intervals that all hold at once with 95 % confidence; how wide they are is told by "
-            "the seeds of all comparisons together. 'Inconclusive' is not 'wrong': these seeds cannot tell it from chance. "
+            "Our verdicts rest on intervals that all hold at once with 95 % confidence; the seeds of all comparisons "
+            "together tell how wide they are. 'Inconclusive' is not 'wrong': these seeds cannot tell it from chance. "
             "'Out of regime': at this scale a network ends more than 15 points from the report's own train error, and "
             "nothing is said about the report. The report's own curves are single runs: what holds for them by less "
             "than two standard deviations of such runs is 'within run-to-run noise'.",
