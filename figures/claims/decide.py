@@ -45,7 +45,8 @@ class Measured:
     Attributes:
         keys: by role, the runs or times that it needs.
         seeds: those that are complete, and in `curves`.
-        images: by role, how many images each value counts.
+        images, epochs: by role, how many images each value counts, and how many epochs are compared.
+        arms: by the runs of each setting, how far it is beside the report's.
         note: what is missing, if anything is.
     """
 
@@ -56,7 +57,8 @@ class Measured:
     rounds: Mapping[str, np.ndarray] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     images: Mapping[str, int] = field(default_factory=dict)
-    arms: tuple[Arm, ...] = ()
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    arms: Mapping[tuple[str, ...], Arm] = field(default_factory=dict)
     note: str = ""
 
     @property
@@ -83,7 +85,7 @@ class Measured:
     @property
     def is_in_regime(self) -> bool:
         """Whether each of its settings is as far with the training set as the report's."""
-        return all(arm.is_in_regime for arm in self.arms)
+        return all(arm.is_in_regime for arm in self.arms.values())
 
     def diverged(self) -> int:
         """How many of its runs diverged."""
@@ -119,24 +121,25 @@ class Outcome:
         estimate: of our runs.
         repeats: what the estimate is over: '3 seeds', '5 rounds', 'exact'.
         diverged: how many of the runs in it diverged.
-        arms: how far each of its settings is beside the report's; none for what has no curves.
+        arms: by the runs of each setting, how far it is beside the report's; none for what has no curves.
         report: the effect on the report's own curves, a single run each; NaN if it has none.
         report_noise: the standard deviation of that effect from run to run.
         report_decision: one of `REPORT_DECISIONS`.
         is_in_regime: whether each of its settings is as far with the training set as the report's.
-        keys: by role, the runs or times that it is measured on.
+        keys, epochs: by role, the runs or times that it is measured on, and how many epochs of them.
     """
 
     comparison: Comparison
     estimate: Estimate
     repeats: str
     diverged: int
-    arms: tuple[Arm, ...]
+    arms: Mapping[tuple[str, ...], Arm]
     report: float
     report_noise: float
     report_decision: str
     is_in_regime: bool
     keys: Mapping[str, tuple[str, ...]]
+    epochs: Mapping[str, int]
     note: str = ""
 
 
@@ -197,7 +200,7 @@ def measure(comparison: Comparison, study: Study, times: Times, shown: Sequence[
     judged = comparison.judged or comparison.curves.values()
     # Of several curves of one network (train and test error) one is enough.
     arms = {
-        keys[role]: arm_of(series, of_seeds[role], lengths[role], shown)
+        tuple(keys[role][seed] for seed in complete): arm_of(series, of_seeds[role], lengths[role], shown)
         for role, series in needed.items()
         if series in judged
     }
@@ -208,7 +211,8 @@ def measure(comparison: Comparison, study: Study, times: Times, shown: Sequence[
         curves={role: curve_of(series, of_seeds[role], lengths[role]) for role, series in comparison.curves.items()},
         seeds=tuple(complete),
         images={role: sizes[series.quantity.split()[0]] for role, series in comparison.curves.items()},
-        arms=tuple(arms.values()),
+        epochs={role: lengths[role] for role in comparison.curves},
+        arms=arms,
         note=f"{wanted - len(complete)} of {wanted} seeds are missing" if len(complete) < wanted else "",
     )
 
@@ -266,6 +270,7 @@ def _outcome(one: Measured, estimate: Estimate, spread: Spread) -> Outcome:
         *_on_report(one.comparison, spread),
         one.is_in_regime,
         one.keys,
+        one.epochs,
         "; ".join(filter(None, notes)),
     )
 
@@ -340,7 +345,9 @@ def _decision(
     if verdict == NOT_TESTED:
         notes = list(dict.fromkeys(o.note for one, o in zip(found, outcomes, strict=True) if one.is_missing))
     elif verdict == OUT_OF_REGIME:
-        arms = dict.fromkeys(arm for outcome in outcomes_deciding for arm in outcome.arms if not arm.is_in_regime)
+        arms = dict.fromkeys(
+            arm for outcome in outcomes_deciding for arm in outcome.arms.values() if not arm.is_in_regime
+        )
         notes.append(f"too far from the report: {', '.join(arm.text for arm in arms)}")
     elif verdict == INCONCLUSIVE and evidence.p < significance.SIGNIFICANCE:
         notes.append(f"significant alone, but not among {comparisons} comparisons")

@@ -19,7 +19,7 @@ COLUMNS = (
 EFFECT_COLUMNS = (
     *("claim", "comparison", "measure", "function", "unit", "claimed_low", "claimed_high", "decides", "effect", "low"),
     *("high", "standard_error", "degrees_of_freedom", "repeats", "report_effect", "report_noise", "report_decision"),
-    *("in_regime", "arms", "regime"),
+    *("in_regime", "arms", "regime", "report_curves"),
 )
 
 
@@ -59,7 +59,8 @@ def number(value: float) -> str:
 def write_effects(path: Path, decisions: Sequence[Decision]) -> None:
     """Write every comparison as CSV, with the runs or times that it is measured on, so that anyone can recompute it.
 
-    `arms` is `role=quantity:key key ...; ...`, keys by seed; `regime` is `figure|panel|series|epoch|ours|report; ...`.
+    `arms` is `role=quantity=epochs=key key ...; ...`, keys by seed; for times, `role=step==name; ...`. `regime` is
+    `key key ...|figure|panel|series|epoch|ours|report; ...`; `report_curves` is `role=figure|panel|series|quantity; ...`.
     """
     lines: list[Sequence[object]] = [EFFECT_COLUMNS]
     for decision in decisions:
@@ -67,11 +68,18 @@ def write_effects(path: Path, decisions: Sequence[Decision]) -> None:
             comparison, found = one.comparison, one.estimate
             quantities = {role: series.quantity for role, series in comparison.curves.items()}
             arms = [
-                f"{role}={quantities.get(role, comparison.timed if comparison.times else '')}:{' '.join(keys)}"
+                f"{role}={quantities.get(role, comparison.timed)}={one.epochs.get(role, '')}={' '.join(keys)}"
                 for role, keys in one.keys.items()
+                if role in comparison.curves or comparison.times
             ]
             regime = [
-                f"{arm.figure}|{arm.panel}|{arm.series}|{arm.epoch}|{arm.ours:.4f}|{arm.report:.4f}" for arm in one.arms
+                f"{' '.join(keys)}|{arm.figure}|{arm.panel}|{arm.series}|{arm.epoch}|{arm.ours:.4f}|{arm.report:.4f}"
+                for keys, arm in one.arms.items()
+            ]
+            report = [
+                f"{role}={series.figure}|{series.panel}|{series.name}|{series.quantity}"
+                for role, series in comparison.curves.items()
+                if series.figure is not None
             ]
             lines.append(
                 [
@@ -80,7 +88,7 @@ def write_effects(path: Path, decisions: Sequence[Decision]) -> None:
                     *map(number, (found.effect, found.low, found.high, found.error, found.degrees)),
                     *(one.repeats, number(one.report), number(one.report_noise), one.report_decision),
                     ("yes" if one.is_in_regime else "no") if one.arms else "",
-                    *("; ".join(arms), "; ".join(regime)),
+                    *("; ".join(arms), "; ".join(regime), "; ".join(report)),
                 ]
             )
     write_atomically(path, csv_bytes(lines))
