@@ -59,8 +59,9 @@ def number(value: float) -> str:
 def write_effects(path: Path, decisions: Sequence[Decision]) -> None:
     """Write every comparison as CSV, with the runs or times that it is measured on, so that anyone can recompute it.
 
-    `arms` is `role=quantity=epochs=key key ...; ...`, keys by seed; for times, `role=step==name; ...`. `regime` is
-    `key key ...|figure|panel|series|epoch|ours|report; ...`; `report_curves` is `role=figure|panel|series|quantity; ...`.
+    `arms` is `role=quantity=epochs=key key ...; ...`, keys by seed; for times, `role=step==name; ...`.
+    `regime` is `key key ...|figure|panel|series|epoch|ours|report; ...`.
+    `report_curves` is `role=figure|panel|series|quantity; ...`.
     """
     lines: list[Sequence[object]] = [EFFECT_COLUMNS]
     for decision in decisions:

@@ -320,14 +320,7 @@ def test_the_report_s_own_curves_decide_as_they_show(as_claimed):
     for claim in ("bn-accuracy", "dropout-train-error", "dropout-speed", "filter-train", "augmentation-train"):
         assert decided[claim] == HOLDS
     # Two runs of one setting are 3 points of test error apart: no smaller difference of two runs tells anything.
-    for claim in (
-        "dropout-test-error",
-        "depth-train-error",
-        "adam-best",
-        "best-combination",
-        "filter-overfit",
-        "tuning",
-    ):
+    for claim in ("dropout-test-error", "depth-train-error", "adam-best", "filter-overfit", "tuning"):
         assert decided[claim] == WITHIN_NOISE
     for claim in ("bn-runtime", "bn-initialization", "pool-time", "augmentation-time", "regularizers"):
         assert decided[claim] == NO_CURVE
@@ -440,7 +433,7 @@ def test_no_last_digit_decides_an_effect():
 
 
 def test_gaps_are_taken_at_equal_train_accuracy():
-    """One network learns on where the other stops: at the last epoch their gaps differ, at equal accuracy they do not."""
+    """One network learns on where the other stops: at their ends gaps differ, at equal train accuracy they do not."""
     both = np.array([20.0, 30, 40, 50, 60, 70, 80, 90])
     stops = np.minimum(both, 50)
     test = lambda train: train - train**2 / 200  # noqa: E731
@@ -474,7 +467,7 @@ def test_equal_updates_are_four_epochs_for_one():
 
 
 def test_counting_noise_is_binomial():
-    """Of 1,000 images: a difference of two accuracies of 50 and 80 % is known to the root of 25 / 10 + 16 / 10 points."""
+    """A difference of two accuracies of 1,000 images, of 50 and 80 %, is known to the root of 2.5 + 1.6 points."""
     curves = {"more": curve([[50.0] * 3] * 2), "less": curve([[80.0] * 3] * 2)}
     found = measures.noise_variance(
         measures.difference, curves, lambda role, values: measures.counting_noise(values, 1000)
