@@ -205,12 +205,12 @@ def combine(found: Sequence[Estimate], comparisons: int) -> Evidence:
     """
     places = range(len(found))
     p_for, p_against = max(one.p_for for one in found), min(one.p_against for one in found)
-    supports = p_for <= p_against
+    supports, p = p_for <= p_against, min(1.0, 2 * min(p_for, p_against))
+    has_failed = not supports and comparisons * p < SIGNIFICANCE
 
     # Where p-values tie at 1 (no interval) the smallest effect is the one to show.
     def weakness(i: int) -> tuple[float, float]:
-        p = found[i].p_for if supports or p_against == 1 else -found[i].p_against
-        return p, -found[i].effect if math.isfinite(found[i].effect) else -math.inf
+        by = -found[i].p_against if has_failed else found[i].p_for
+        return by, -found[i].effect if math.isfinite(found[i].effect) else -math.inf
 
-    p = min(1.0, 2 * min(p_for, p_against))
     return Evidence(max(places, key=weakness), p, min(1.0, comparisons * p), supports)
