@@ -7,7 +7,7 @@ from pathlib import Path
 
 from figures import background
 from figures.claims.decide import decide_all
-from figures.claims.tables import claims_table, write_claims
+from figures.claims.tables import claims_table, write_claims, write_effects
 from figures.figure import (
     Figure,
     compare,
@@ -23,7 +23,7 @@ from figures.page import layout
 from figures.page.content import gather
 from figures.publish.folder import PUBLISHED, PublishOptions, publish
 from figures.publish.headline import update
-from figures.sections import CLAIMS, FIGURES, networks_timed, parse_target, runs_for
+from figures.sections import CLAIMS, FIGURES, SERIES, networks_timed, parse_target, runs_for
 from reproduce.analysis.comparison import Row, orders
 from reproduce.analysis.significance import VERDICTS
 from reproduce.cli import add_options, option, parser_for, run, suggestion
@@ -106,19 +106,24 @@ def claims_command(options: Options) -> None:
     make_folder(folder)
     wanted = runs_for("claims", study)
     problem = _train(wanted, study)
-    timed = networks_timed(CLAIMS, study)
-    print(f"timing the training steps of {len({e.key for e in timed})} networks", flush=True)
+    timed, epochs = networks_timed(CLAIMS, study), networks_timed(CLAIMS, study, step_times.EPOCH)
+    print(
+        f"timing the training steps of {len({e.key for e in timed})} networks and whole epochs of "
+        f"{len({e.key for e in epochs})}",
+        flush=True,
+    )
     try:
-        times = step_times.measure(timed, dataset, options.device, options.engine)
+        times = step_times.measure(timed, dataset, options.device, options.engine, epochs)
         step_times.write_times(folder / "times.json", times, dataset, options.device, options.engine)
     except BadInput as error:
         # The runs were made on a cluster, and this machine has no such device.
         print(f"run times are not measured: {error}", file=sys.stderr, flush=True)
         times = step_times.read_times(folder / "times.json", dataset.fingerprint)
     origins = study.origins(job.experiment for job in wanted)
-    decisions = decide_all(CLAIMS, study, times)
+    decisions = decide_all(CLAIMS, study, times, SERIES)
     path = folder / "claims.csv"
     write_claims(path, decisions, options.profile, dataset)
+    write_effects(folder / "effects.csv", decisions)
     print(f"\nThe report's claims, {options.profile} profile, {dataset.name}")
     print(claims_table(decisions, dataset))
     verdicts = [decision.verdict for decision in decisions]
@@ -180,8 +185,8 @@ def publish_command(options: PublishOptions) -> None:
         publish(Path(options.out), study)
         return
     publish(PUBLISHED / options.profile, study, PUBLISHED.parent / "settings.md")
-    update(Path("README.md"), PUBLISHED)
-    print("published: the headline in README.md", flush=True)
+    update(Path("README.md"), PUBLISHED, PUBLISHED.parent / "claims.md")
+    print("published: the results in README.md and docs/claims.md", flush=True)
 
 
 # What make alone has, for whoever mistypes it there.

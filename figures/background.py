@@ -171,6 +171,8 @@ CLAIMS = (
         "memory-table",
         NUMBER,
         "The table gives the size, memory and parameter count of each layer of the baseline VGG, for one input size.",
+        "True if every cell is right for one and the same input size, false if one is not; counted, so nothing "
+        "is left open.",
         (
             Comparison(
                 "cells of the table that differ from those computed for a 224 x 224 input, which fits it best",

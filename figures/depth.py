@@ -38,6 +38,8 @@ CLAIMS = (
         "table-2",
         NUMBER,
         "The VGG columns A and A-LRN, B, C, D and E have 133, 133, 134, 138 and 144 million parameters.",
+        "True if every entry is the exact count rounded to millions, false if one is not; counted, so nothing "
+        "is left open.",
         (
             Comparison(
                 "entries of table 2 that differ from the exact count rounded to millions",
@@ -51,6 +53,8 @@ CLAIMS = (
         "depth-train-error",
         NUMBER,
         "More convolutional layers give a lower training error.",
+        "True if x1 to x2 and x2 to x3 both lower it, false if one raises it; x1, x2 and x3 also differ in "
+        "poolings and channels, so it cannot say that the convolutions do it.",
         tuple(
             difference(
                 f"train error of {less} minus {more} blocks",
@@ -65,6 +69,8 @@ CLAIMS = (
         "pool-time",
         NUMBER,
         "Each further POOL layer's downsampling counters the growth of training time with depth.",
+        "True if a training step grows more from x1 to x2 and from x2 to x3 where the poolings are left out, "
+        "false if it grows less; it cannot say by how much on another machine.",
         tuple(
             Comparison(
                 f"growth of the time of a training step from {less} to {more} without pooling, over that with pooling",

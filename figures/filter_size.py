@@ -57,6 +57,8 @@ CLAIMS = (
         "filter-train",
         NUMBER,
         "3x3, 5x5 and 7x7 filters train about equally well.",
+        "True if no two of them end more than 5 points of train error apart, false if two do; the margin is "
+        "ours: half of what the report calls a visible increase.",
         tuple(
             # 'About equally' is read as within 5 points: half of what the report calls a visible increase of the train
             # error (10 points in figure 4, from no dropout to 0.3).
@@ -74,6 +76,8 @@ CLAIMS = (
         "filter-overfit",
         NUMBER,
         "Larger filters overfit more.",
+        "True if at equal train accuracy the gap to the test accuracy grows from 3x3 to 5x5 and to 7x7, false "
+        "if it shrinks once; it is told only as far as the slower of two networks has learnt.",
         tuple(
             gap(f"{larger} minus {smaller} filters", _both(larger), _both(smaller), f"{larger} against {smaller}")
             for larger, smaller in PAIRS[:2]
@@ -83,6 +87,7 @@ CLAIMS = (
         "filter-parameters",
         NUMBER,
         "Three stacked 3x3 layers have fewer parameters than one 7x7 layer, and 3x3 filters fewer than larger ones.",
+        "True if all three counts are smaller, false if one is not; counted, so nothing is left open.",
         (
             Comparison(
                 "parameters of one 7x7 layer minus those of three 3x3 layers, 256 channels",

@@ -15,8 +15,10 @@ from figures import (
 )
 from figures.claims.declare import Claim
 from figures.figure import Figure, jobs_of, runs_of
+from reproduce.analysis.curves import Series
 from reproduce.cli import suggestion
 from reproduce.experiment import Experiment
+from reproduce.plan.step_times import STEP
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 
@@ -33,6 +35,7 @@ SECTIONS = (
 )
 FIGURES: dict[int, Figure] = {number: figure for section in SECTIONS for number, figure in section.FIGURES.items()}
 CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.CLAIMS)
+SERIES: tuple[Series, ...] = tuple(series for figure in FIGURES.values() for series in figure.series)
 TARGETS = ("all-figures", "claims", *(figure.name for figure in FIGURES.values()))
 
 
@@ -60,20 +63,21 @@ def runs_for(target: str, study: Study) -> list[Job]:
 def runs_for_claims(claims: Iterable[Claim], study: Study) -> list[Job]:
     """Every run that some claims need, all of a seed before those of the next."""
     by_series = [
-        [job._replace(label=f"{claim.id}, {series.name or role}, seed {job.experiment.seed}") for job in jobs]
+        [job._replace(label=f"{claim.id}, {series.label}, seed {job.experiment.seed}") for job in jobs]
         for claim in claims
         for comparison in claim.comparisons
-        for role, series in comparison.curves.items()
+        for series in comparison.series
         for jobs in [runs_of(series, study)]
     ]
     return [job for of_seed in zip(*by_series, strict=True) for job in of_seed]
 
 
-def networks_timed(claims: Iterable[Claim], study: Study) -> list[Experiment]:
-    """Every network whose training step a claim times."""
+def networks_timed(claims: Iterable[Claim], study: Study, timed: str = STEP) -> list[Experiment]:
+    """Every network whose training step, or whole epoch, a claim times."""
     return [
         study.experiment(settings, 0)
         for claim in claims
         for comparison in claim.comparisons
         for settings in comparison.times.values()
+        if comparison.timed == timed
     ]

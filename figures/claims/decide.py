@@ -1,51 +1,157 @@
-"""Decides every claim twice: on the report's own curves, and on ours."""
+"""Decides every claim twice: on the report's own curves, and on ours. docs/claims.md says how."""
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from figures.claims.declare import Claim, Comparison
+from figures.claims.measures import counting_noise, noise_variance
+from figures.claims.regime import Arm, arm_of, train_curves
+from figures.claims.spread import Spread, spread_of
 from reproduce.analysis import significance
-from reproduce.analysis.curves import curve_of
-from reproduce.analysis.report_curves import report_curve
-from reproduce.analysis.significance import NOT_TESTED, Estimate, Evidence
-from reproduce.plan.step_times import Times
+from reproduce.analysis.curves import Curve, Series, curve_of
+from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
+from reproduce.analysis.significance import (
+    CONTRADICTED,
+    FEWEST_SEEDS,
+    INCONCLUSIVE,
+    NOT_TESTED,
+    OUT_OF_REGIME,
+    REPRODUCED,
+    Estimate,
+    Evidence,
+    Sample,
+)
+from reproduce.plan.step_times import Times, name_of
 from reproduce.store.history import is_complete
 from reproduce.study import Study
 from reproduce.text import counted
 
-HOLDS, DOES_NOT_HOLD, CANNOT_BE_TOLD = "holds", "does not hold", "cannot be told"
+HOLDS, DOES_NOT_HOLD, WITHIN_NOISE = "holds", "does not hold", "within run-to-run noise"
+NO_CURVE, ARITHMETIC = "no curve", "arithmetic"
+REPORT_DECISIONS = (HOLDS, DOES_NOT_HOLD, WITHIN_NOISE, NO_CURVE, ARITHMETIC)
+# By how many standard deviations a single run's effect must lie inside or outside of the claimed range.
+DEVIATIONS = 2.0
+# Before the roles of curves that are judged and not compared.
+JUDGED = "judged "
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What there is of one comparison: the number itself, or curves of all complete seeds, or rounds of times.
+
+    Attributes:
+        keys: by role, the runs or times that it needs.
+        seeds: those that are complete, and in `curves`.
+        images, epochs: by role, how many images each value counts, and how many epochs are compared.
+        arms: by the runs of each setting, how far it is beside the report's.
+        note: what is missing, if anything is.
+    """
+
+    comparison: Comparison
+    keys: Mapping[str, tuple[str, ...]]
+    value: float | None = None
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    rounds: Mapping[str, np.ndarray] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    images: Mapping[str, int] = field(default_factory=dict)
+    epochs: Mapping[str, int] = field(default_factory=dict)
+    arms: Mapping[tuple[str, ...], Arm] = field(default_factory=dict)
+    note: str = ""
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Equal for two comparisons that ask the same, in whatever claim."""
+        quantities = {role: series.quantity for role, series in self.comparison.curves.items()}
+        kept = {role: keys for role, keys in self.keys.items() if not role.startswith(JUDGED)}
+        arms = sorted((role, keys, quantities.get(role)) for role, keys in kept.items())
+        return (self.comparison.effect.__name__, self.comparison.claimed, *arms)
+
+    @property
+    def is_missing(self) -> bool:
+        return self.value is None and not self.curves and not self.rounds
+
+    @property
+    def repeats(self) -> str:
+        """What the effect is a mean over: `3 seeds`, `5 rounds`, `exact`."""
+        if self.value is not None:
+            return "exact"
+        if self.comparison.times:
+            return counted(len(next(iter(self.rounds.values()))) if self.rounds else 0, "round")
+        return counted(len(self.seeds), "seed")
+
+    @property
+    def is_in_regime(self) -> bool:
+        """Whether each of its settings is as far with the training set as the report's."""
+        return all(arm.is_in_regime for arm in self.arms.values())
+
+    def diverged(self) -> int:
+        """How many of its runs diverged."""
+        return sum(curve.diverged() for curve in self.curves.values())
+
+    def sample(self, left_out: int | None = None) -> Sample:
+        """The effects, perhaps without one seed, or one round, by its place."""
+        comparison = self.comparison
+        if self.rounds:
+            # As logarithms: half and double are equally far from 1, and so is their noise.
+            ratios = np.log(comparison.effect({role: _without(v, left_out) for role, v in self.rounds.items()}))
+            low, high = (math.log(bound) for bound in comparison.claimed)
+            return Sample(ratios, (low, high))
+        curves = {role: one._replace(values=_without(one.values, left_out)) for role, one in self.curves.items()}
+        if not len(next(iter(curves.values())).values):
+            return Sample(np.zeros(0), comparison.claimed)
+        variance = noise_variance(
+            comparison.effect, curves, lambda role, values: counting_noise(values, self.images[role])
+        )
+        # Runs that have not learnt spread far less or far more than others, and tell nothing of their spread.
+        return Sample(comparison.effect(curves), comparison.claimed, variance, variance > 0 and self.is_in_regime)
+
+
+def _without(values: np.ndarray, left_out: int | None) -> np.ndarray:
+    return values if left_out is None or left_out >= len(values) else np.delete(values, left_out, axis=0)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One comparison of a claim, measured.
+    """One comparison of a claim, measured and estimated.
 
     Attributes:
         estimate: of our runs.
         repeats: what the estimate is over: '3 seeds', '5 rounds', 'exact'.
         diverged: how many of the runs in it diverged.
-        report: the effect on the report's own curves, a single run each; not a number if it has none.
-        report_decision: holds, does not hold or cannot be told.
+        arms: by the runs of each setting, how far it is beside the report's; none for what has no curves.
+        report: the effect on the report's own curves, a single run each; NaN if it has none.
+        report_noise: the standard deviation of that effect from run to run.
+        report_decision: one of `REPORT_DECISIONS`.
+        is_in_regime: whether each of its settings is as far with the training set as the report's.
+        keys, epochs: by role, the runs or times that it is measured on, and how many epochs of them.
     """
 
     comparison: Comparison
     estimate: Estimate
     repeats: str
     diverged: int
+    arms: Mapping[tuple[str, ...], Arm]
     report: float
+    report_noise: float
     report_decision: str
+    is_in_regime: bool
+    keys: Mapping[str, tuple[str, ...]]
+    epochs: Mapping[str, int]
     note: str = ""
 
 
 @dataclass(frozen=True)
 class Decision:
-    """A claim's verdict, and the comparisons that decide it: the weakest.
+    """A claim's verdict, and the comparison that decides it: the weakest.
 
     Attributes:
-        decisive, verdict, p_corrected: on our runs. There is no p-value for what is exact or not tested.
+        outcomes: of all comparisons, those included that are only shown.
+        decisive, verdict, p, p_corrected: on our runs. There is no p-value for what is exact or not tested.
+        corrected_for: the number of comparisons of all claims.
+        stable, left_out: in how many of so many cases the verdict stays when one seed, or round, is left out.
         report_decisive, report_decision: on the report's own curves.
     """
 
@@ -55,132 +161,217 @@ class Decision:
     verdict: str
     p: float
     p_corrected: float
+    corrected_for: int
+    stable: int
+    left_out: int
     report_decisive: Outcome
     report_decision: str
     note: str
 
 
-def _outcome(comparison: Comparison, study: Study, times: Times) -> Outcome:
-    """A comparison, from what the results store and the measured times hold."""
-    if comparison.computed:
-        value = comparison.computed()
-        holds = comparison.claimed[0] <= value <= comparison.claimed[1]
-        exact = Estimate(value, value, value, 0, float(not holds), float(holds))
-        return Outcome(comparison, exact, "exact", 0, value, HOLDS if holds else DOES_NOT_HOLD)
-    if comparison.times:
-        return _timed_outcome(comparison, study, times)
-    seeds = study.scale.seeds
-    histories = {role: study.histories(series.settings) for role, series in comparison.curves.items()}
-    lengths = {role: study.scale.epochs or series.epochs for role, series in comparison.curves.items()}
-    complete = [
-        seed for seed in range(seeds) if all(is_complete(histories[role][seed], lengths[role]) for role in histories)
-    ]
-    report = _report_effect(comparison)
-    decision = decide_on_report(report, comparison.claimed, comparison.reading)
-    if not complete or (len(complete) < 2 and seeds > 1):
-        nothing = Estimate(math.nan, math.nan, math.nan, len(complete), 1.0, 1.0)
-        note = f"runs are missing: {len(complete)} of {seeds} seeds are complete"
-        return Outcome(comparison, nothing, f"{len(complete)} seeds", 0, report, decision, note)
-    curves = {
-        role: curve_of(series, [histories[role][seed] for seed in complete], lengths[role])
-        for role, series in comparison.curves.items()
-    }
-    diverged = sum(curve.diverged() for curve in curves.values())
-    found = significance.estimate(comparison.effect(curves), comparison.claimed)
-    notes = [found.note] if found.note else []
-    if len(complete) < seeds:
-        notes.append(f"{seeds - len(complete)} of {seeds} seeds are missing")
-    if diverged:
-        notes.append(f"{diverged} of {sum(len(curve.values) for curve in curves.values())} runs diverged")
-    return Outcome(comparison, found, counted(len(complete), "seed"), diverged, report, decision, "; ".join(notes))
+def measure(comparison: Comparison, study: Study, times: Times, shown: Sequence[tuple[Series, Curve]]) -> Measured:
+    """A comparison, from what the results store and the measured times hold.
 
-
-def _timed_outcome(comparison: Comparison, study: Study, times: Times) -> Outcome:
-    """Ratios are estimated as logarithms: half and double are equally far from 1, and so is their noise."""
-    keys = {role: study.experiment(settings, 0).key for role, settings in comparison.times.items()}
-    if any(key not in times.seconds for key in keys.values()):
-        nothing = Estimate(math.nan, math.nan, math.nan, 0, 1.0, 1.0)
-        return Outcome(comparison, nothing, "0 rounds", 0, math.nan, CANNOT_BE_TOLD, "times have not been measured")
-    ratios = comparison.effect({role: times.seconds[key] for role, key in keys.items()})
-    low, high = (math.log(bound) for bound in comparison.claimed)
-    found = significance.estimate(np.log(ratios), (low, high))
-    found = replace(found, **{name: math.exp(getattr(found, name)) for name in ("effect", "low", "high")})
-    if study.scale.seeds < 2:
-        # With one seed nothing is more than inconclusive, and rounds of one network's steps are one seed.
-        found = replace(found, seeds=1)
-    note = "; ".join(filter(None, [found.note, "rounds in place of seeds: holds for this machine and engine"]))
-    return Outcome(comparison, found, f"{len(ratios)} rounds", 0, math.nan, CANNOT_BE_TOLD, note)
-
-
-def _report_effect(comparison: Comparison) -> float:
-    """The effect on the report's own curves; not a number where it does not have all of them."""
-    curves = {role: report_curve(series) for role, series in comparison.curves.items()}
-    if any(curve is None for curve in curves.values()):
-        return math.nan
-    return float(comparison.effect(curves)[0])
-
-
-def decide_on_report(effect: float, claimed: tuple[float, float], reading: float) -> str:
-    """Whether a single run's effect lies in the claimed range, by more than the accuracy with which it was read off.
-
-    There are no seeds: what holds for these curves may be chance, and is called `holds`, never `reproduced`.
+    Args:
+        shown: the report's train error curves.
     """
-    if claimed[0] + reading < effect < claimed[1] - reading:
+    if comparison.computed:
+        return Measured(comparison, {}, value=comparison.computed())
+    if comparison.times:
+        names = {
+            role: (name_of(study.experiment(settings, 0), comparison.timed),)
+            for role, settings in comparison.times.items()
+        }
+        if any(name not in times.seconds for (name,) in names.values()):
+            return Measured(comparison, names, note="times have not been measured")
+        rounds = {role: times.seconds[name] for role, (name,) in names.items()}
+        return Measured(comparison, names, rounds=rounds, note="holds for this machine and engine")
+    needed = {**comparison.curves, **{f"{JUDGED}{i}": series for i, series in enumerate(comparison.judged)}}
+    keys = {role: tuple(one.key for one in study.experiments(series.settings)) for role, series in needed.items()}
+    histories = {role: study.histories(series.settings) for role, series in needed.items()}
+    lengths = {role: study.scale.epochs or series.epochs for role, series in needed.items()}
+    wanted = study.scale.seeds
+    complete = [
+        seed for seed in range(wanted) if all(is_complete(histories[role][seed], lengths[role]) for role in needed)
+    ]
+    if not complete:
+        return Measured(comparison, keys, note=f"runs are missing: 0 of {wanted} seeds are complete")
+    of_seeds = {role: [histories[role][seed] for seed in complete] for role in needed}
+    judged = comparison.judged or comparison.curves.values()
+    # Of several curves of one network (train and test error) one is enough.
+    arms = {
+        tuple(keys[role][seed] for seed in complete): arm_of(series, of_seeds[role], lengths[role], shown)
+        for role, series in needed.items()
+        if series in judged
+    }
+    sizes = {"train": len(study.dataset.y_train), "test": len(study.dataset.y_test)}
+    return Measured(
+        comparison,
+        {role: tuple(of_role[seed] for seed in complete) for role, of_role in keys.items()},
+        curves={role: curve_of(series, of_seeds[role], lengths[role]) for role, series in comparison.curves.items()},
+        seeds=tuple(complete),
+        images={role: sizes[series.quantity.split()[0]] for role, series in comparison.curves.items()},
+        epochs={role: lengths[role] for role in comparison.curves},
+        arms=arms,
+        note=f"{wanted - len(complete)} of {wanted} seeds are missing" if len(complete) < wanted else "",
+    )
+
+
+def estimate_all(found: Sequence[Measured], comparisons: int, left_out: int | None = None) -> dict[object, Estimate]:
+    """By identity, every comparison that has been measured; each once, whichever claims make it."""
+    measured = {one.identity: one for one in found if one.value is None and not one.is_missing}
+    samples = [one.sample(left_out) for one in measured.values()]
+    fewest = FEWEST_SEEDS if left_out is None else FEWEST_SEEDS - 1
+    return dict(zip(measured, significance.estimates(samples, comparisons, fewest), strict=True))
+
+
+def decide_on_report(effect: float, claimed: tuple[float, float], noise: float) -> str:
+    """Whether a single run's effect lies in the claimed range by more than two standard deviations of such runs.
+
+    What holds for single runs is called `holds`, never `reproduced`.
+    """
+    if math.isnan(effect):
+        return NO_CURVE
+    margin = DEVIATIONS * noise
+    if claimed[0] + margin < effect < claimed[1] - margin:
         return HOLDS
-    return DOES_NOT_HOLD if effect < claimed[0] - reading or effect > claimed[1] + reading else CANNOT_BE_TOLD
+    return DOES_NOT_HOLD if effect < claimed[0] - margin or effect > claimed[1] + margin else WITHIN_NOISE
 
 
-def decide(measured: Sequence[tuple[Claim, tuple[Outcome, ...]]]) -> list[Decision]:
-    """The verdicts on measured claims; p-values corrected over all that were tested and are not exact."""
-    evidence = [significance.combine([outcome.estimate for outcome in outcomes]) for _, outcomes in measured]
-    tested = [i for i, (_, outcomes) in enumerate(measured) if not _is_exact(outcomes) and not _is_missing(outcomes)]
-    corrected = dict(zip(tested, significance.holm([evidence[i].p for i in tested]), strict=True))
+def _on_report(comparison: Comparison, spread: Spread) -> tuple[float, float, str]:
+    """The effect on the report's own curves, its standard deviation from run to run, and what that decides."""
+    if comparison.computed:
+        return comparison.computed(), 0.0, ARITHMETIC
+    curves = {role: report_curve(series) for role, series in comparison.curves.items()}
+    if not curves or any(curve is None for curve in curves.values()):
+        return math.nan, math.nan, NO_CURVE
+
+    def deviation(role: str, values: np.ndarray) -> np.ndarray:
+        return np.full(values.shape, math.hypot(spread.of(curves[role].quantity), READING_ACCURACY / 3))
+
+    effect = float(comparison.effect(curves)[0])
+    noise = math.sqrt(noise_variance(comparison.effect, curves, deviation))
+    return effect, noise, decide_on_report(effect, comparison.claimed, noise)
+
+
+def _outcome(one: Measured, estimate: Estimate, spread: Spread) -> Outcome:
+    diverged = one.diverged()
+    notes = [one.note, estimate.note if not one.is_missing else ""]
+    if diverged:
+        notes.append(f"{diverged} of {sum(len(curve.values) for curve in one.curves.values())} runs diverged")
+    if one.rounds and math.isfinite(estimate.effect):
+        estimate = replace(estimate, **{name: math.exp(getattr(estimate, name)) for name in ("effect", "low", "high")})
+    return Outcome(
+        one.comparison,
+        estimate,
+        one.repeats,
+        diverged,
+        one.arms,
+        *_on_report(one.comparison, spread),
+        one.is_in_regime,
+        one.keys,
+        one.epochs,
+        "; ".join(filter(None, notes)),
+    )
+
+
+def decide_all(claims: Iterable[Claim], study: Study, times: Times, shown: Sequence[Series]) -> list[Decision]:
+    """Every claim's decision from what is there.
+
+    Args:
+        shown: all curves of the report's figures, which say what its regime is.
+
+    Raises:
+        BadInput: a file of a run is damaged.
+    """
+    claims = list(claims)
+    report, spread = train_curves(shown), spread_of(study, shown)
+    by_claim = [[measure(comparison, study, times, report) for comparison in claim.comparisons] for claim in claims]
+    everything = [one for of_claim in by_claim for one in of_claim]
+    comparisons = len({one.identity for one in everything if one.value is None})
+    estimates = estimate_all(everything, comparisons)
+    most = max(_repeats(one) for one in everything)
+    without = [estimate_all(everything, comparisons, left_out) for left_out in range(most)]
     return [
-        _decision(claim, outcomes, evidence[i], corrected.get(i, math.nan))
-        for i, (claim, outcomes) in enumerate(measured)
+        _decision(claim, found, estimates, without, comparisons, spread)
+        for claim, found in zip(claims, by_claim, strict=True)
     ]
 
 
-def _is_exact(outcomes: Sequence[Outcome]) -> bool:
-    return all(outcome.repeats == "exact" for outcome in outcomes)
+def _repeats(one: Measured) -> int:
+    """How many seeds or rounds it has."""
+    return max([len(one.seeds), *map(len, one.rounds.values())])
 
 
-def _is_missing(outcomes: Sequence[Outcome]) -> bool:
-    return any(math.isnan(outcome.estimate.effect) and not outcome.diverged for outcome in outcomes)
+def _estimate_of(one: Measured, estimates: Mapping[object, Estimate]) -> Estimate:
+    """A number that was computed is certain, either way."""
+    if one.value is None:
+        return estimates.get(one.identity, Estimate(math.nan))
+    holds = one.comparison.claimed[0] <= one.value <= one.comparison.claimed[1]
+    return Estimate(one.value, one.value, one.value, 0, float(not holds), float(holds))
 
 
-def _decision(claim: Claim, outcomes: tuple[Outcome, ...], evidence: Evidence, p_corrected: float) -> Decision:
-    decisive = outcomes[evidence.weakest]
-    notes = [decisive.note] if decisive.note else []
-    if _is_exact(outcomes):
-        verdict = significance.REPRODUCED if evidence.supports else significance.CONTRADICTED
-    elif _is_missing(outcomes):
-        verdict = NOT_TESTED
-        notes = list(dict.fromkeys(outcome.note for outcome in outcomes if math.isnan(outcome.estimate.effect)))
-    else:
-        verdict = significance.verdict(evidence, p_corrected, min(outcome.estimate.seeds for outcome in outcomes))
-        if verdict == significance.INCONCLUSIVE and evidence.p < significance.SIGNIFICANCE:
-            notes.append("significant alone, but not beside all other claims (Holm)")
-    for on_report in (DOES_NOT_HOLD, CANNOT_BE_TOLD, HOLDS):
-        deciding = [outcome for outcome in outcomes if outcome.report_decision == on_report]
-        if deciding:
+def verdict_of(
+    deciding: Sequence[Measured], estimates: Mapping[object, Estimate], comparisons: int
+) -> tuple[str, Evidence]:
+    """A claim's verdict, from those of its comparisons that decide it."""
+    of_each = [_estimate_of(one, estimates) for one in deciding]
+    evidence = significance.combine(of_each, comparisons)
+    if all(one.value is not None for one in deciding):
+        return (REPRODUCED if evidence.supports else CONTRADICTED), evidence
+    if any(one.is_missing for one in deciding):
+        return NOT_TESTED, evidence
+    if not all(one.is_in_regime for one in deciding):
+        return OUT_OF_REGIME, evidence
+    return evidence.verdict, evidence
+
+
+def _decision(
+    claim: Claim,
+    found: Sequence[Measured],
+    estimates: Mapping[object, Estimate],
+    without: Sequence[Mapping[object, Estimate]],
+    comparisons: int,
+    spread: Spread,
+) -> Decision:
+    outcomes = tuple(_outcome(one, _estimate_of(one, estimates), spread) for one in found)
+    deciding = [one for one in found if one.comparison.decides]
+    outcomes_deciding = [outcome for outcome in outcomes if outcome.comparison.decides]
+    verdict, evidence = verdict_of(deciding, estimates, comparisons)
+    decisive = outcomes_deciding[evidence.weakest]
+    repeats = min(map(_repeats, deciding))
+    stable = [verdict_of(deciding, one, comparisons)[0] == verdict for one in without[:repeats]]
+    notes = [decisive.note]
+    if verdict == NOT_TESTED:
+        notes = list(dict.fromkeys(o.note for one, o in zip(found, outcomes, strict=True) if one.is_missing))
+    elif verdict == OUT_OF_REGIME:
+        arms = dict.fromkeys(
+            arm for outcome in outcomes_deciding for arm in outcome.arms.values() if not arm.is_in_regime
+        )
+        notes.append(f"too far from the report: {', '.join(arm.text for arm in arms)}")
+    elif verdict == INCONCLUSIVE and evidence.p < significance.SIGNIFICANCE:
+        notes.append(f"significant alone, but not among {comparisons} comparisons")
+    for on_report in (DOES_NOT_HOLD, NO_CURVE, WITHIN_NOISE, HOLDS, ARITHMETIC):
+        of_report = [outcome for outcome in outcomes_deciding if outcome.report_decision == on_report]
+        if of_report:
             break
-    p = math.nan if math.isnan(p_corrected) else evidence.p
-    weakest = min(deciding, key=lambda outcome: _room(outcome.report, outcome.comparison.claimed))
-    return Decision(claim, outcomes, decisive, verdict, p, p_corrected, weakest, on_report, "; ".join(notes))
+    tested = evidence if verdict != NOT_TESTED and decisive.repeats != "exact" else None
+    return Decision(
+        claim,
+        outcomes,
+        decisive,
+        verdict,
+        tested.p if tested else math.nan,
+        tested.p_corrected if tested else math.nan,
+        comparisons,
+        sum(stable),
+        len(stable),
+        min(of_report, key=lambda outcome: _room(outcome.report, outcome.comparison.claimed)),
+        on_report,
+        "; ".join(filter(None, notes)),
+    )
 
 
 def _room(effect: float, claimed: tuple[float, float]) -> float:
     """How far inside of the claimed range an effect lies; negative outside."""
     return min(effect - claimed[0], claimed[1] - effect) if math.isfinite(effect) else math.inf
-
-
-def decide_all(claims: Iterable[Claim], study: Study, times: Times) -> list[Decision]:
-    """Every claim's decision from what is there.
-
-    Raises:
-        BadInput: a file of a run is damaged.
-    """
-    return decide(
-        [(claim, tuple(_outcome(comparison, study, times) for comparison in claim.comparisons)) for claim in claims]
-    )

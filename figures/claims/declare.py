@@ -10,7 +10,7 @@ import numpy as np
 from figures.baseline import BASELINE
 from figures.claims import measures
 from reproduce.analysis.curves import Series
-from reproduce.analysis.report_curves import READING_ACCURACY
+from reproduce.plan.step_times import STEP
 
 ABOVE_0 = (0.0, math.inf)
 AT_THE_END = "mean of the last three common epochs"
@@ -29,9 +29,12 @@ class Comparison:
         claimed: the range in which the claim says that the effect lies.
         curves: what it needs, by role: runs of the same seeds.
         effect: from those curves to (S,), one effect per seed; or from times to (R,), one ratio per round.
-        reading: what reading the report's curves off its pictures may do to the effect.
-        times: in place of curves, settings of the networks whose training steps are timed.
+        times: in place of curves, settings of the networks that are timed, by role.
+        timed: what is timed: a training `step`, or a whole `epoch` with the making of its images.
         computed: in place of both, the number itself.
+        judged: the curves that must be in the report's regime for the effect to say something about the report; all
+            of `curves` if none are named.
+        decides: whether the claim needs it; otherwise it is measured and shown beside the others.
     """
 
     measure: str
@@ -40,9 +43,16 @@ class Comparison:
     claimed: tuple[float, float] = ABOVE_0
     curves: Mapping[str, Series] = field(default_factory=dict)
     effect: Callable[[Any], np.ndarray] = measures.difference
-    reading: float = 2 * READING_ACCURACY
     times: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    timed: str = STEP
     computed: Callable[[], float] | None = None
+    judged: tuple[Series, ...] = ()
+    decides: bool = True
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """All curves that it needs, those that are judged included."""
+        return (*self.curves.values(), *self.judged)
 
     def claimed_in_words(self) -> str:
         """`above 0`, `at least 1`, `-5 to 5`."""
@@ -56,15 +66,17 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Claim:
-    """One sentence of the report. It holds if all of its comparisons do.
+    """One sentence of the report. It holds if all of its comparisons do that decide.
 
     Attributes:
         section: its number, or `background`.
+        decides: in one line, what would make it true or false, and what this design cannot tell.
     """
 
     id: str
     section: str
     statement: str
+    decides: str
     comparisons: tuple[Comparison, ...]
 
 
@@ -79,12 +91,11 @@ def difference(measure: str, more: Series, less: Series, name: str = "", **more_
 
 
 def gap(measure: str, more: tuple[Series, Series], less: tuple[Series, Series], name: str) -> Comparison:
-    """Of two overfitting gaps, each of a train and a test curve."""
+    """Of two overfitting gaps at equal train accuracy, each of a train and a test curve."""
     roles = ("more train", "more test", "less train", "less test")
     return Comparison(
-        f"train minus test accuracy, {measure}, {AT_THE_END}",
+        f"train minus test accuracy at equal train accuracy, {measure}",
         name,
         curves=dict(zip(roles, [*more, *less], strict=True)),
         effect=measures.gap_difference,
-        reading=4 * READING_ACCURACY,
     )

@@ -3,7 +3,7 @@
 Each takes its curves by the role they play. Positive effects speak for an order that is claimed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -57,23 +57,45 @@ def difference(curves: Curves) -> np.ndarray:
     return _at_end(values["more"]) - _at_end(values["less"])
 
 
-def _gap(curves: Curves, side: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """(S,) train accuracy minus test accuracy at the end, points."""
-    accuracies = []
-    for part in ("train", "test"):
-        curve, value = curves[f"{side} {part}"], _at_end(values[f"{side} {part}"])
-        accuracies.append(value if _kind(curve) == "accuracy" else 100 - value)
-    return accuracies[0] - accuracies[1]
+def smoothed(values: np.ndarray) -> np.ndarray:
+    """(S, E) to (S, E - 2): running means of three epochs, as the end is one; of all epochs where there are fewer."""
+    window = min(LAST_EPOCHS, values.shape[1])
+    return np.lib.stride_tricks.sliding_window_view(values, window, axis=1).mean(axis=-1)
+
+
+def _accuracies(curves: Curves, role: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
+    """(S, E) one curve as smoothed accuracy, percent."""
+    return smoothed(values[role] if _kind(curves[role]) == "accuracy" else 100 - values[role])
 
 
 def gap_difference(curves: Curves) -> np.ndarray:
-    """(S,) train accuracy minus test accuracy, of `more` minus of `less`, mean of the last three common epochs, points.
+    """(S,) train accuracy minus test accuracy, of `more` minus of `less`, at one and the same train accuracy, points.
+
+    A network that has learnt nothing has no gap, so that gaps at the last epoch say which network has learnt more. Here
+    both are compared where they fit the training set equally well: at the lower of the two mean train accuracies at the
+    end, the same for all seeds. Test accuracies are interpolated along the run. A seed that ends below the level is
+    taken at its end.
 
     A run that diverged has no gap, and there is none that could be put in its place: guessing on both sets would make
-    it the best. Its pair is not a number.
+    it the best. Its effect is NaN.
     """
     values = common_values(curves)
-    return _gap(curves, "more", values) - _gap(curves, "less", values)
+    train = {side: _accuracies(curves, f"{side} train", values) for side in ("more", "less")}
+    test = {side: _accuracies(curves, f"{side} test", values) for side in ("more", "less")}
+    level = min(float(np.nanmean(one[:, -1])) if np.isfinite(one[:, -1]).any() else np.nan for one in train.values())
+    gaps = {
+        side: np.array([_gap_at(level, *pair) for pair in zip(train[side], test[side], strict=True)]) for side in train
+    }
+    return gaps["more"] - gaps["less"]
+
+
+def _gap_at(level: float, train: np.ndarray, test: np.ndarray) -> float:
+    """Train minus test accuracy of one run, interpolated to where its train accuracy first reaches a level."""
+    if not np.isfinite(train).all():
+        return np.nan
+    place = min(first_crossing(-train, -level), len(train) - 1.0)
+    epochs = np.arange(len(train))
+    return float(np.interp(place, epochs, train) - np.interp(place, epochs, test))
 
 
 def first_crossing(values: np.ndarray, level: float) -> float:
@@ -89,20 +111,42 @@ def first_crossing(values: np.ndarray, level: float) -> float:
     return float(i) if i == 0 else i - 1 + float((values[i - 1] - level) / (values[i - 1] - values[i]))
 
 
+# Of the way down. Farther on, curves are flat: there the epoch at which one crosses a level is chance.
+PART_OF_THE_WAY = 0.75
+
+
 def epochs_gained(curves: Curves) -> np.ndarray:
-    """(S,) epochs that `slower` needs, minus those that `faster` needs, to the lowest train error that both reach."""
+    """(S,) epochs that `slower` needs, minus those that `faster` needs, to one and the same error.
+
+    The level is the same for all seeds: three quarters of the way from the higher of the two mean errors in the first
+    epoch to the higher of the two at the end. It is a mean, so that no last digit of one run decides where it lies, and
+    both curves pass it well before their end.
+    """
     values = settled(curves)
-    gained = []
-    for slower, faster in zip(values["slower"], values["faster"], strict=True):
-        level = max(slower.min(), faster.min())
-        gained.append(first_crossing(slower, level) - first_crossing(faster, level))
-    return np.array(gained)
+    means = [one.mean(axis=0) for one in values.values()]
+    start, end = max(float(one[0]) for one in means), max(float(one[-LAST_EPOCHS:].mean()) for one in means)
+    level = start + PART_OF_THE_WAY * (end - start)
+    return np.array(
+        [
+            first_crossing(slower, level) - first_crossing(faster, level)
+            for slower, faster in zip(values["slower"], values["faster"], strict=True)
+        ]
+    )
 
 
-def harm_difference(curves: Curves) -> np.ndarray:
-    """(S,) what the change from `usual` to `changed` costs `without`, minus what it costs `with`, points of error."""
-    end = {role: _at_end(values) for role, values in settled(curves).items()}
-    return (end["without changed"] - end["without usual"]) - (end["with changed"] - end["with usual"])
+def difference_at_equal_updates(curves: Curves) -> np.ndarray:
+    """(S,) `more` minus `less` over the same updates, where an epoch of `more` makes four times as many, points.
+
+    The last epoch of `more` for which `less` has all four epochs: epoch e beside 4e to 4e + 3. NaN if there is none.
+    """
+    more, less = curves["more"], curves["less"]
+    found = np.full(len(more.values), np.nan)
+    values = {role: dict(zip(c.epochs.tolist(), settled({role: c})[role].T, strict=True)) for role, c in curves.items()}
+    for epoch in more.epochs.tolist():
+        beside = [4 * epoch + i for i in range(4)]
+        if all(one in less.epochs for one in beside):
+            found = values["more"][epoch] - np.mean([values["less"][one] for one in beside], axis=0)
+    return found
 
 
 def range_difference(curves: Curves) -> np.ndarray:
@@ -113,6 +157,30 @@ def range_difference(curves: Curves) -> np.ndarray:
         for side in ("without", "with ")
     ]
     return ranges[0] - ranges[1]
+
+
+def noise_variance(
+    measure: Callable[[Curves], np.ndarray], curves: Curves, deviation: Callable[[str, np.ndarray], np.ndarray]
+) -> float:
+    """The variance that independent noise of every curve gives to one effect, to first order (delta method).
+
+    Each curve in turn is moved up and down by its standard deviation; half of each change is squared and added.
+
+    Args:
+        deviation: from a curve's role and values to a standard deviation that can be added to them.
+    """
+    total = 0.0
+    for role, curve in curves.items():
+        by = deviation(role, curve.values)
+        up, down = (measure({**curves, role: curve._replace(values=curve.values + one)}) for one in (by, -by))
+        change = ((up - down) / 2)[np.isfinite(up - down)]
+        total += float((change**2).mean()) if change.size else 0.0
+    return total
+
+
+def counting_noise(values: np.ndarray, images: int) -> np.ndarray:
+    """The standard deviation of percentages that count so many images: binomial, points."""
+    return np.sqrt(np.clip(values, 0, 100) * (100 - np.clip(values, 0, 100)) / images)
 
 
 Seconds = Mapping[str, np.ndarray]

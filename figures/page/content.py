@@ -6,7 +6,7 @@ from pathlib import Path
 from figures import background
 from figures.claims.decide import Decision, decide_all
 from figures.figure import caption_of, compare, curves_of, draw_figure, jobs_of, missing_runs
-from figures.sections import CLAIMS, FIGURES, runs_for
+from figures.sections import CLAIMS, FIGURES, SERIES, runs_for
 from reproduce.analysis.comparison import PanelOrder, Row, orders
 from reproduce.plan import step_times
 from reproduce.store.provenance import Origins
@@ -58,7 +58,7 @@ def gather(study: Study) -> Content:
             rows[number] = compare(figure, ours)
             captions[number] = [*filter(None, caption_of(figure, study))]
     times = step_times.read_times(folder / "times.json", study.dataset.fingerprint)
-    decisions = decide_all(CLAIMS, study, times)
+    decisions = decide_all(CLAIMS, study, times, SERIES)
     wanted = [job.experiment for target in ("claims", "all-figures") for job in runs_for(target, study)]
     present = {one.key: one for one in wanted if study.history(one)}.values()
     seconds = sum(row.seconds for one in present for row in study.history(one))

@@ -4,14 +4,13 @@ import math
 from pathlib import Path
 from types import ModuleType
 
-from figures.claims.decide import Decision
+from figures.claims.decide import ARITHMETIC, NO_CURVE, Decision
 from figures.claims.tables import effect_text, interval_text, p_text
 from figures.figure import arrangement, scale_sentence
 from figures.page.content import Content
 from figures.sections import FIGURES, SECTIONS
 from figures.vgg_tables import tables
 from reproduce.analysis.comparison import orders
-from reproduce.analysis.report_curves import report_curve
 from reproduce.analysis.significance import VERDICTS
 from reproduce.render import html
 from reproduce.render.comparison import cells_of, header, order_sentence, orders_sentence
@@ -68,10 +67,11 @@ def _summary(content: Content) -> list[str]:
     parts.append(_verdicts_at_a_glance(content))
     parts.append(
         html.paragraph(
-            "Our verdicts rest on 95 % confidence intervals over seeds (Student's t on paired differences) and on "
-            "p-values corrected over all claims (Holm). With few seeds and small networks most differences cannot be "
-            "told from chance: 'inconclusive' is not 'wrong'. The report's own curves are single runs, read off its "
-            "pictures: what holds for them may be chance, too.",
+            "Our verdicts rest on intervals that all hold at once with 95 % confidence; the seeds of all comparisons "
+            "together tell how wide they are. 'Inconclusive' is not 'wrong': these seeds cannot tell it from chance. "
+            "'Out of regime': at this scale a network ends more than 15 points from the report's own train error, and "
+            "nothing is said about the report. The report's own curves are single runs: what holds for them by less "
+            "than two standard deviations of such runs is 'within run-to-run noise'.",
             "soft",
         )
     )
@@ -167,14 +167,18 @@ def _tables() -> list[str]:
 
 def _verdict(decision: Decision) -> str:
     """A claim with its verdicts, and the comparisons that they rest on."""
-    columns = ("measured", "claimed", "effect", "95 % interval", "the report's curves")
+    columns = ("measured", "claimed", "effect", "95 % interval, all at once", "the report's curves")
     rows = []
     for outcome in decision.outcomes:
         comparison, found = outcome.comparison, outcome.estimate
-        decides = len(decision.outcomes) > 1 and outcome is decision.decisive
+        mark = ""
+        if len(decision.outcomes) > 1 and outcome is decision.decisive:
+            mark = " (the weakest: decides)"
+        elif not comparison.decides:
+            mark = " (shown beside it: does not decide)"
         rows.append(
             (
-                comparison.measure + (" (the weakest: decides)" if decides else ""),
+                comparison.measure + mark,
                 comparison.claimed_in_words(),
                 effect_text(found.effect, comparison.unit),
                 interval_text(found, comparison.unit),
@@ -182,24 +186,28 @@ def _verdict(decision: Decision) -> str:
             )
         )
     p = "" if math.isnan(decision.p_corrected) else f", p = {p_text(decision.p_corrected)}".replace("= <", "<")
+    repeats = decision.decisive.repeats
+    stable = f", the same in {decision.stable} of {decision.left_out} cases with one left out" if p else ""
     verdicts = [
-        ("Our runs", decision.verdict, f", {decision.decisive.repeats}{p}"),
+        ("Our runs", decision.verdict, f", {repeats}{p}{stable}"),
         ("The report's own curves", decision.report_decision, _basis_on_report(decision)),
     ]
     unit = decision.decisive.comparison.unit
     effects = "Effects are ratios of times." if unit == "times" else f"Effects in {unit}."
-    all_of = " The claim holds if each of these does." if len(rows) > 1 else ""
+    deciding = sum(outcome.comparison.decides for outcome in decision.outcomes)
+    all_of = " The claim holds if each of these does." if deciding > 1 else ""
     table = html.table(columns, rows, effects + all_of, numeric=(2, 3, 4), stacks=True)
     note = [html.paragraph(f"Note: {decision.note}.", "soft")] if decision.note else []
-    return html.claim(decision.claim.statement, verdicts, [table, *note])
+    return html.claim(decision.claim.statement, verdicts, [html.paragraph(decision.claim.decides), table, *note])
 
 
 def _basis_on_report(decision: Decision) -> str:
-    if decision.decisive.repeats == "exact":
-        return ", computed"
-    if any(report_curve(series) is None for o in decision.outcomes for series in o.comparison.curves.values()):
-        return ", since it shows no curve for it" if decision.report_decision == "cannot be told" else ""
-    return ", one run each" if decision.decisive.comparison.curves else ", since it shows no times"
+    decisive = decision.report_decisive
+    if decision.report_decision == ARITHMETIC:
+        return ": it needs no curve"
+    if decision.report_decision == NO_CURVE:
+        return " shows it" if decisive.comparison.curves else ": it shows no times"
+    return f", one run each, standard deviation from run to run {decisive.report_noise:.1f} {decisive.comparison.unit}"
 
 
 def _provenance(content: Content) -> list[str]:

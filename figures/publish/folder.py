@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from figures import background
-from figures.claims.tables import write_claims
+from figures.claims.tables import write_claims, write_effects
 from figures.page import layout
 from figures.page.content import Content, gather
 from figures.publish import exchange
 from figures.publish.nearness import draw_nearness, pairs_of, write_nearness
 from figures.publish.runs import restore_runs, write_runs
+from figures.publish.times import publish_times, restore_times
 from figures.sections import FIGURES, runs_for
 from reproduce.cli import option, path
 from reproduce.errors import BadInput
@@ -62,6 +63,7 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
     with exchange.replacing(out) as new:
         _refuse_other_results(out, study)
         restore_runs(out, study.store, dataset.fingerprint)
+        restore_times(out, study)
         study.forget()
         content = gather(study)
         # Its commands are for other machines.
@@ -120,6 +122,8 @@ def _write(new: Path, content: Content, study: Study, picture_at: str) -> None:
             shutil.copyfile(picture.with_suffix(suffix), new / picture.with_suffix(suffix).name)
     background.write_tables(new)
     write_claims(new / "claims.csv", content.decisions, options.profile, dataset)
+    write_effects(new / "effects.csv", content.decisions)
+    publish_times(new, study)
     rows = [(number, row) for number, of_figure in content.rows.items() for row in of_figure]
     write_comparison(new / "comparison.csv", rows, options.profile, dataset.name, False, study.is_report_scale)
     layout.write(new / "report.html", content)

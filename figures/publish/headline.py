@@ -1,4 +1,4 @@
-"""README's results, written from the published CSVs (docs/results), and from nothing else."""
+"""The results in README and docs/claims.md, written from the published CSVs (docs/results) and from nothing else."""
 
 import json
 import statistics
@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from figures.claims.decide import CANNOT_BE_TOLD, DOES_NOT_HOLD, HOLDS
+from figures.claims.decide import ARITHMETIC, REPORT_DECISIONS
 from figures.publish.nearness import is_mostly_there
 from figures.publish.runs import rows_of
 from figures.sections import SECTIONS
-from reproduce.analysis.significance import VERDICTS
+from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.render.tables import markdown_rows
@@ -44,39 +44,58 @@ def _scale(summary: dict[str, Any]) -> str:
     )
 
 
-def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
-    claims = rows_of(folder / "claims.csv")
-    ours, reports = Counter(c["verdict"] for c in claims), Counter(c["report_decision"] for c in claims)
+def counts_in_words(claims: list[dict[str, str]]) -> str:
+    """How many claims there are of each verdict, those that are counted without a run apart."""
+    counting = [c["verdict"] for c in claims if c["report_decision"] == ARITHMETIC]
+    ours = Counter(c["verdict"] for c in claims if c["report_decision"] != ARITHMETIC)
+    reports = Counter(c["report_decision"] for c in claims)
     counted = ", ".join(f"**{ours[verdict]} {verdict}**" for verdict in VERDICTS if ours[verdict])
-    on_report = f"{reports[HOLDS]} hold, {reports[DOES_NOT_HOLD]} do not, {reports[CANNOT_BE_TOLD]} cannot be told"
-    sections = [section.NUMBER for section in SECTIONS]
-    claims.sort(key=lambda claim: sections.index(claim["section"]))
-    cells = [
-        (c["section"], _cell(c["statement"]), c["report_decision"], f"**{c['verdict']}**", _measured(c)) for c in claims
-    ]
-    counting = sum(c["repeats"] == "exact" for c in claims)
+    decisions = ", ".join(f"{reports[one]} {one}" for one in REPORT_DECISIONS if reports[one] and one != ARITHMETIC)
+    return (
+        f"Of the report's {len(claims)} claims {len(counting)} are arithmetic ({counting.count(REPRODUCED)} of them "
+        f"right); of the other {sum(ours.values())} our runs find {counted}. The report's own curves say of these: "
+        f"{decisions}."
+    )
+
+
+def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
     return [
-        f"Of the report's {len(claims)} claims our runs find {counted} ({counting} of them by counting alone, "
-        f"without a run); on the report's own curves, {on_report}. The series come in the report's order in "
-        f"{summary['panels_in_report_order']} of {summary['panels']} panels "
-        "([comparison.csv](docs/results/quick/comparison.csv)).",
-        "",
-        "- **its own curves**: whether the report's figures bear the claim out. `cannot be told`: no figure shows it, "
-        "or by less than the curves are known.",
-        "- **our runs**: at a scale for a laptop. So small a network on so few images need not behave as the report's; "
-        "`contradicted` is said of this scale. `inconclusive`: so few seeds cannot tell, after correction for the "
-        "number of claims.",
-        "- **measured**: the weakest of the comparisons that a claim needs, with its 95 % interval over the seeds, and "
-        "in brackets what makes it reproduced; margins that the report does not give are this package's. Times are of "
-        "training steps, on one machine. All comparisons: [claims.csv](docs/results/quick/claims.csv).",
-        "",
-        *markdown_rows(
-            ("section", "the report claims", "its own curves", "our runs", "measured (reproduced if)"), cells, ()
-        ),
+        f"{counts_in_words(rows_of(folder / 'claims.csv'))} [docs/claims.md](docs/claims.md) has each claim and how it "
+        f"is decided. The series come in the report's order in {summary['panels_in_report_order']} of "
+        f"{summary['panels']} panels ([comparison.csv](docs/results/quick/comparison.csv)).",
         "",
         f"*{_scale(summary)}. Again: `{summary['command']}`.*",
         "",
     ]
+
+
+def claims_tables(published: Path) -> str:
+    """Every published profile's verdicts on all claims, the largest scale first, as Markdown."""
+    summaries = {folder.parent: json.loads(folder.read_text("utf-8")) for folder in published.glob("*/summary.json")}
+    parts = []
+    for folder, summary in sorted(summaries.items(), key=lambda one: -one[1]["train_images"] * one[1]["width"]):
+        claims = rows_of(folder / "claims.csv")
+        sections = [section.NUMBER for section in SECTIONS]
+        claims.sort(key=lambda claim: sections.index(claim["section"]))
+        parts += [f"### The {summary['profile']} profile", "", counts_in_words(claims), ""]
+        tested = [c for c in claims if c["verdict"] != NOT_TESTED]
+        cells = [
+            (
+                c["section"],
+                _cell(c["statement"]),
+                c["report_decision"],
+                f"**{c['verdict']}**",
+                _measured(c),
+                f"{c['stable']} of {c['left_out']}" if c["left_out"] != "0" else "",
+            )
+            for c in tested
+        ]
+        columns = ("section", "the report claims", "its own curves", "our runs", "measured (claimed)", "stable")
+        parts += [*markdown_rows(columns, cells, ()), ""]
+        if len(tested) < len(claims):
+            parts += [f"Not tested: {', '.join(c['id'] for c in claims if c['verdict'] == NOT_TESTED)}.", ""]
+        parts += [f"*{_scale(summary)}. All comparisons: [effects.csv](results/{folder.name}/effects.csv).*", ""]
+    return "\n".join(parts)
 
 
 def _measured(claim: dict[str, str]) -> str:
@@ -142,19 +161,20 @@ def _median_gap(rows: list[dict[str, str]]) -> str:
     return f"{statistics.median(float(row['mean_absolute_gap']) for row in rows):.1f} points"
 
 
-def with_headline(readme: str, published: Path) -> str:
-    """The README with its results written anew.
+def with_results(page: str, results: str, name: str) -> str:
+    """A page with what stands between its two marks written anew.
 
     Raises:
         BadInput: it has no place for them.
     """
-    before, begin, rest = readme.partition(BEGIN)
+    before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
-        raise BadInput(f"README.md: expected the lines {BEGIN!r} and {END!r} around the results; found no such place")
-    return f"{before}{BEGIN}\n\n{headline(published)}\n{END}{after}"
+        raise BadInput(f"{name}: expected the lines {BEGIN!r} and {END!r} around the results; found no such place")
+    return f"{before}{BEGIN}\n\n{results}\n{END}{after}"
 
 
-def update(readme: Path, published: Path) -> None:
-    """Write the README's results anew."""
-    write_atomically(readme, with_headline(readme.read_text(encoding="utf-8"), published).encode())
+def update(readme: Path, published: Path, claims_page: Path) -> None:
+    """Write the results in README and in docs/claims.md anew."""
+    for page, results in ((readme, headline(published)), (claims_page, claims_tables(published))):
+        write_atomically(page, with_results(page.read_text(encoding="utf-8"), results, page.name).encode())

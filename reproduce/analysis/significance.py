@@ -1,8 +1,8 @@
-"""From one effect a seed to an interval, p-values and a verdict.
+"""From one effect per seed to intervals, p-values and verdicts, over all comparisons together.
 
 A claim says that an effect lies in a range: above 0 ('A beats B'), above another bound ('by much'), or between two
-('about equal', '30 % more'). For each comparison that a claim makes there are two one-sided p-values: for an effect in
-the claimed range (`p_for`), and for one outside (`p_against`).
+('about equal', '30 % more'). Every comparison gets an interval, and all intervals hold together: the chance that even
+one of them misses its true effect is 5 %. A verdict is what the intervals say, so that the two cannot disagree.
 """
 
 import math
@@ -10,80 +10,165 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import digamma, polygamma, stdtr, stdtrit
 
 CONFIDENCE = 0.95
 SIGNIFICANCE = 1 - CONFIDENCE
-REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_TESTED = "reproduced", "contradicted", "inconclusive", "not tested"
-VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, NOT_TESTED)
+FEWEST_SEEDS = 3
+REPRODUCED, CONTRADICTED, INCONCLUSIVE = "reproduced", "contradicted", "inconclusive"
+OUT_OF_REGIME, NOT_TESTED = "out of regime", "not tested"
+VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, OUT_OF_REGIME, NOT_TESTED)
+# Relative to the median variance: what a variance of 0 counts as where its logarithm is taken (as limma does).
+SMALLEST_VARIANCE = 1e-5
+# Relative to the effect: what rounding makes of equal numbers, and far below what any measurement resolves.
+ROUNDING = 1e-9
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one comparison has measured.
+
+    Attributes:
+        effects: (S,) float, one effect per seed, or per round; one that is not finite cannot be measured.
+        claimed: the range in which the claim says that the effect lies.
+        count_variance: the variance of one effect that comes from counting so many images; 0 for what counts none.
+        is_pooled: whether its variance is one of those that all tell together.
+    """
+
+    effects: np.ndarray
+    claimed: tuple[float, float] = (0.0, math.inf)
+    count_variance: float = 0.0
+    is_pooled: bool = False
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """The mean effect of paired seeds, and how sure it is.
+    """A comparison's mean effect, and how sure it is.
 
     Attributes:
-        effect: the mean, not a number without seeds.
-        low, high: the 95 % confidence interval; not numbers where none can be told.
-        seeds: pairs that have an effect.
-        p_for: one-sided p-value for 'the effect lies in the claimed range'; 1 where none can be told.
+        effect: the mean; NaN without seeds.
+        low, high: its interval, simultaneous with those of all other comparisons; NaN where none can be told.
+        seeds: how many have an effect.
+        p_for: one-sided p-value for 'the effect lies in the claimed range', alone; 1 where none can be told.
         p_against: the same for 'it lies outside'.
+        error: standard error of the mean.
+        degrees: degrees of freedom of its t distribution.
         note: why there is no interval, if there is none.
     """
 
     effect: float
-    low: float
-    high: float
-    seeds: int
-    p_for: float
-    p_against: float
+    low: float = math.nan
+    high: float = math.nan
+    seeds: int = 0
+    p_for: float = 1.0
+    p_against: float = 1.0
+    error: float = math.nan
+    degrees: float = math.nan
     note: str = ""
 
 
-def estimate(effects: Sequence[float] | np.ndarray, claimed: tuple[float, float] = (0.0, math.inf)) -> Estimate:
-    """The interval and p-values of an effect from its value for each seed.
+@dataclass(frozen=True)
+class Prior:
+    """What all comparisons together say about the variance of one: so large, and worth so many degrees of freedom."""
 
-    Student's t on the paired differences: one number a seed, n - 1 degrees of freedom. Both sides of a difference share
-    their seed, so what a seed does to both cancels, and only the differences' own spread counts. Networks of equal
-    shapes share weights, shuffles and masks; others, or other ratios, share less, down to nothing but the images. That
-    the differences are normal from seed to seed is assumed, and with few seeds can be neither checked nor done without:
-    a sign or permutation test of three seeds cannot go below p = 0.25, and a bootstrap of three numbers is far too
-    narrow. The price is paid openly: the interval is mean ± 12.7 standard errors with two seeds, ± 4.3 with three,
-    ± 2.8 with five. How often it covers the truth with three or five seeds, simulated: 95 % for normal differences,
-    96 % for heavy tails (t with 3 degrees of freedom), 92 or 93 % for uniform ones, 88 % for exponential ones, which
-    are as skewed as differences can hardly be.
+    variance: float = 1.0
+    degrees: float = 0.0
 
-    Seeds that agree to the last digit have no spread to reckon with. That is a coincidence (accuracies are multiples of
-    one image), not certainty, and no interval is made of it.
+
+def trigamma_inverse(x: float) -> float:
+    """The y with trigamma(y) = x > 0, by Newton's method (Smyth 2004, appendix)."""
+    if x > 1e7:
+        return 1 / math.sqrt(x)
+    y = 0.5 + 1 / x
+    for _ in range(50):
+        step = polygamma(1, y) * (1 - polygamma(1, y) / x) / polygamma(2, y)
+        y += float(step)
+        if -step / y < 1e-10:
+            break
+    return y
+
+
+def prior_of(variances: Sequence[float], degrees: Sequence[float]) -> Prior:
+    """The distribution that many variances are drawn from, estimated from their logarithms.
+
+    True variances are taken to be scaled inverse chi-square (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3(1), art. 3,
+    section 6.2: 'moderated t'). Where they hardly differ, the prior is worth many degrees of freedom and each
+    comparison is judged by the common variance; where they differ much, it is worth few and each keeps its own.
+    """
+    found, freedom = np.asarray(variances, float), np.asarray(degrees, float)
+    if len(found) < 2:
+        return Prior()
+    found = np.maximum(found, SMALLEST_VARIANCE * (np.median(found) or 1.0))
+    centred = np.log(found) - digamma(freedom / 2) + np.log(freedom / 2)
+    mean, excess = float(centred.mean()), float(centred.var(ddof=1) - polygamma(1, freedom / 2).mean())
+    if excess <= 0:
+        return Prior(math.exp(mean), math.inf)
+    worth = 2 * trigamma_inverse(excess)
+    return Prior(math.exp(mean + float(digamma(worth / 2)) - math.log(worth / 2)), worth)
+
+
+def estimates(samples: Sequence[Sample], comparisons: int, fewest: int = FEWEST_SEEDS) -> list[Estimate]:
+    """Interval and p-values of every comparison, from the variance of all of them together.
+
+    Both sides of an effect share their seed. Where networks share weights and shuffles, what a seed does to both
+    cancels; often they share little, and nothing is lost by it.
+
+    - **Variance.** Three or five seeds tell little about the spread of one comparison, and much about that of forty.
+      Each pooled comparison's variance is divided by what counting images alone gives (`count_variance`), and drawn
+      towards the common value of all (`prior_of`). Its degrees of freedom are its own and the prior's together, at most
+      those of all comparisons. Others, such as times, keep their own variance: Student's t.
+    - **Floor.** An accuracy is a count of images, and no run is known better than such a count: the variance of an
+      effect is never below `count_variance`. So equal differences are no certainty.
+    - **Intervals.** Bonferroni: each is at 1 - 0.05 / `comparisons`, so that all cover at once in 95 % of cases,
+      whatever the dependence between them. The comparisons share runs.
 
     Args:
-        effects: (S,) float, an effect a seed; a value that is not finite is a pair that cannot be measured.
-        claimed: the range in which the claim says that the effect lies. With both ends finite (a claim of equality) the
-            tests for it are two one-sided tests, TOST (Schuirmann 1987, J. Pharmacokinet. Biopharm. 15, 657).
+        comparisons: how many there are to correct for, those included that have not been measured.
+        fewest: with fewer seeds there is no interval, and nothing is decided.
     """
-    effects = np.asarray(effects, np.float64)
-    finite = effects[np.isfinite(effects)]
+    variances = [float(one.effects.var(ddof=1)) if _is_measured(one, 2) else math.nan for one in samples]
+    pooled = [i for i, one in enumerate(samples) if one.is_pooled and math.isfinite(variances[i])]
+    prior = prior_of(
+        [variances[i] / samples[i].count_variance for i in pooled], [len(samples[i].effects) - 1 for i in pooled]
+    )
+    most = float(sum(len(samples[i].effects) - 1 for i in pooled))
+    return [
+        _estimate(one, variance, prior if one.is_pooled else Prior(), most, comparisons, fewest)
+        for one, variance in zip(samples, variances, strict=True)
+    ]
+
+
+def _is_measured(sample: Sample, fewest: int) -> bool:
+    return len(sample.effects) >= fewest and bool(np.isfinite(sample.effects).all())
+
+
+def _estimate(sample: Sample, variance: float, prior: Prior, most: float, comparisons: int, fewest: int) -> Estimate:
+    finite = sample.effects[np.isfinite(sample.effects)]
     seeds, mean = len(finite), float(finite.mean()) if len(finite) else math.nan
-    if len(finite) < len(effects):
-        note = f"{len(effects) - len(finite)} of {len(effects)} pairs cannot be measured, since a run diverged"
-        return Estimate(mean, math.nan, math.nan, seeds, 1.0, 1.0, note)
-    if seeds < 2:
-        return Estimate(mean, math.nan, math.nan, seeds, 1.0, 1.0, "one seed has no interval" if seeds else "no runs")
-    # Far below what one image in a million would be, and above what rounding makes of equal differences.
-    if np.ptp(finite) < 1e-9 * max(1.0, abs(mean)):
-        return Estimate(
-            mean, math.nan, math.nan, seeds, 1.0, 1.0, "the seeds do not differ, so no interval can be told"
-        )
-    error = float(finite.std(ddof=1)) / math.sqrt(seeds)
-    # Student's t: its quantile, and below its distribution function, with as many degrees of freedom.
-    half = error * float(stdtrit(seeds - 1, 0.5 + CONFIDENCE / 2))
-    bounds = [bound for bound in claimed if math.isfinite(bound)]
-    # How many standard errors the effect is inside of each bound.
-    inwards = [(mean - bound if bound == claimed[0] else bound - mean) / error for bound in bounds]
-    inside = max(float(stdtr(seeds - 1, -distance)) for distance in inwards)
-    outside = min(float(stdtr(seeds - 1, distance)) for distance in inwards)
-    # To be outside of a range there are two ways, and so two chances of being wrong (Bonferroni).
-    return Estimate(mean, mean - half, mean + half, seeds, inside, min(1.0, outside * len(bounds)))
+    if not _is_measured(sample, fewest):
+        unmeasured = len(sample.effects) - seeds
+        note = f"{unmeasured} of {len(sample.effects)} effects cannot be measured"
+        return Estimate(mean, seeds=seeds, note=note if unmeasured else f"fewer than {fewest} decide nothing")
+    own = seeds - 1.0
+    degrees = own + prior.degrees
+    if math.isinf(degrees):
+        variance = prior.variance * sample.count_variance
+    elif prior.degrees:
+        variance = (own * variance + prior.degrees * prior.variance * sample.count_variance) / degrees
+    degrees = min(degrees, most) if prior.degrees else degrees
+    error = math.sqrt(max(variance, sample.count_variance) / seeds)
+    if error < ROUNDING * max(1.0, abs(mean)):
+        return Estimate(mean, seeds=seeds, note="they do not differ, so no interval can be told")
+    half = error * float(stdtrit(degrees, 1 - SIGNIFICANCE / comparisons / 2))
+    # How many standard errors the effect is inside of each bound of the claimed range.
+    inwards = [
+        (mean - bound if side == 0 else bound - mean) / error
+        for side, bound in enumerate(sample.claimed)
+        if math.isfinite(bound)
+    ]
+    p_for = max(float(stdtr(degrees, -distance)) for distance in inwards)
+    p_against = min(float(stdtr(degrees, distance)) for distance in inwards)
+    return Estimate(mean, mean - half, mean + half, seeds, p_for, p_against, error, degrees)
 
 
 @dataclass(frozen=True)
@@ -92,54 +177,40 @@ class Evidence:
 
     Attributes:
         weakest: which of them decides, by its place.
-        p: two-sided; small if the claim holds or if it fails, as `supports` says.
+        p: two-sided, alone; small if the claim holds or if it fails, as `supports` says.
+        p_corrected: the same, corrected for the number of all comparisons.
     """
 
     weakest: int
     p: float
+    p_corrected: float
     supports: bool
 
+    @property
+    def verdict(self) -> str:
+        """`reproduced`, `contradicted` or `inconclusive`."""
+        if not self.p_corrected < SIGNIFICANCE:
+            return INCONCLUSIVE
+        return REPRODUCED if self.supports else CONTRADICTED
 
-def combine(estimates: Sequence[Estimate]) -> Evidence:
+
+def combine(found: Sequence[Estimate], comparisons: int) -> Evidence:
     """The evidence for a claim that makes one or several comparisons.
 
-    A claim holds only if all of its comparisons do: intersection-union test (Berger 1982, Technometrics 24, 295), the
-    largest p-value counts and needs no correction. One comparison that fails refutes it: there the smallest p-value
-    counts, times the number of comparisons (Bonferroni), since each had its chance to fail by accident. Both directions
-    are asked, hence the factor two.
+    A claim holds if all of its comparisons do: if all of their intervals lie in what is claimed. It fails if one does:
+    if one interval lies wholly outside. The corrected p-value is below 5 % in exactly these two cases: it is the
+    one-sided p-value of the comparison that decides, times two for the two directions, times the number of all
+    comparisons (Bonferroni). One-step, and not Holm's: that decides a little more, but no intervals belong to it that
+    cover all at once and are of use.
     """
-    p_for = max(one.p_for for one in estimates)
-    p_against = min(1.0, len(estimates) * min(one.p_against for one in estimates))
+    places = range(len(found))
+    p_for, p_against = max(one.p_for for one in found), min(one.p_against for one in found)
+    supports, p = p_for <= p_against, min(1.0, 2 * min(p_for, p_against))
+    has_failed = not supports and comparisons * p < SIGNIFICANCE
+
     # Where p-values tie at 1 (no interval) the smallest effect is the one to show.
-    weakest = max(range(len(estimates)), key=lambda i: (estimates[i].p_for, -_or_infinity(estimates[i].effect)))
-    return Evidence(weakest, min(1.0, 2 * min(p_for, p_against)), p_for <= p_against)
+    def weakness(i: int) -> tuple[float, float]:
+        by = -found[i].p_against if has_failed else found[i].p_for
+        return by, -found[i].effect if math.isfinite(found[i].effect) else -math.inf
 
-
-def _or_infinity(value: float) -> float:
-    return value if math.isfinite(value) else math.inf
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for being many (Holm 1979, Scand. J. Statist. 6, 65), in the order given.
-
-    Holm's keeps the chance of even one wrong verdict among all claims below 5 %, whatever the dependence between them:
-    claims here share runs and so are dependent in unknown ways, which Hochberg's and Benjamini and Hochberg's methods
-    do not allow for; and it never rejects less than Bonferroni's.
-    """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    corrected, largest = [0.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        corrected[i] = largest
-    return corrected
-
-
-def verdict(evidence: Evidence, p_corrected: float, seeds: int) -> str:
-    """`reproduced`, `contradicted` or `inconclusive`. One seed proves nothing.
-
-    Args:
-        seeds: the fewest that any comparison of the claim has.
-    """
-    if seeds < 2 or not p_corrected < SIGNIFICANCE:
-        return INCONCLUSIVE
-    return REPRODUCED if evidence.supports else CONTRADICTED
+    return Evidence(max(places, key=weakness), p, min(1.0, comparisons * p), supports)

@@ -1,4 +1,4 @@
-"""How long a training step of each network takes, measured paired and alternating in one process.
+"""How long a training step of each network takes, or a whole epoch, measured paired and alternating in one process.
 
 A machine's speed drifts over seconds and minutes: clocks, heat, neighbours. So every round times every network, right
 after each other, in an order that turns round from one round to the next (A B C, C B A, ...), and networks are compared
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from reproduce import engine
-from reproduce.augmentation import COPIES
+from reproduce.augmentation import COPIES, augment
 from reproduce.data.dataset import Dataset
 from reproduce.devices import check_device
 from reproduce.errors import BadInput, first_line
@@ -30,6 +30,9 @@ FEWEST_STEPS, MOST_STEPS, SHORTEST_SECONDS = 3, 30, 0.15
 # More would only take longer: without pooling and at full width, 50 images' activations fill 2 GB as it is.
 LARGEST_BATCH = 50
 LARGEST_FILE = 16 * 2**20
+# Of a whole epoch that is timed: an epoch of so many training images, and of test images in proportion.
+EPOCH_IMAGES = 500
+STEP, EPOCH = "step", "epoch"
 
 
 @dataclass(frozen=True)
@@ -37,26 +40,40 @@ class Times:
     """Seconds that networks take for the same images.
 
     Attributes:
-        seconds: by the experiment's key; (R,) float64, a number a round: training steps over one batch of images and
-            the copies that augmentation makes of them.
+        seconds: by `name_of`; (R,) float64, one number per round. Of a step: training steps over one batch of images
+            and the copies that augmentation makes of them. Of an epoch: a run's first epoch, with the making of its
+            images and the test, on a set of `EPOCH_IMAGES`.
     """
 
     seconds: Mapping[str, np.ndarray]
 
 
-def measure(experiments: Iterable[Experiment], dataset: Dataset, device: int = -1, engine_name: str = "auto") -> Times:
-    """Time the training steps of networks on real images: forward, backward and update.
+def name_of(experiment: Experiment, timed: str) -> str:
+    """What the times of an experiment's step or epoch are kept under."""
+    return experiment.key if timed == STEP else f"{experiment.key} {timed}"
+
+
+def measure(
+    experiments: Iterable[Experiment],
+    dataset: Dataset,
+    device: int = -1,
+    engine_name: str = "auto",
+    epochs_of: Iterable[Experiment] = (),
+) -> Times:
+    """Time the training steps of networks on real images: forward, backward and update; and whole epochs.
 
     Args:
-        experiments: what to time; those with the same key once.
-        dataset: the first images of its training set are used.
+        experiments: whose steps to time; those with the same key once.
+        dataset: its first images are used.
+        epochs_of: whose epochs to time.
 
     Raises:
         BadInput: no such device or engine.
     """
     check_device(device)
-    wanted = {experiment.key: experiment for experiment in experiments}
-    found: dict[str, list[float]] = {key: [] for key in wanted}
+    wanted = {name_of(experiment, STEP): experiment for experiment in experiments}
+    whole = {name_of(experiment, EPOCH): experiment for experiment in epochs_of}
+    found: dict[str, list[float]] = {key: [] for key in (*wanted, *whole)}
     with engine.using(engine.resolve(engine_name, device)):
         steps = {key: _step(experiment, dataset, device) for key, experiment in wanted.items()}
         # The first step allocates memory and compiles; the second says how many are worth a measurement.
@@ -64,6 +81,9 @@ def measure(experiments: Iterable[Experiment], dataset: Dataset, device: int = -
         for key, step in steps.items():
             step()
             counts[key] = int(np.clip(SHORTEST_SECONDS / _seconds(step), FEWEST_STEPS, MOST_STEPS))
+        for key, experiment in whole.items():
+            steps[key], counts[key] = _epoch(experiment, dataset, device), 1
+            steps[key]()
         for number in range(ROUNDS):
             for key in list(steps) if number % 2 == 0 else reversed(steps):
                 found[key].append(statistics.median(_seconds(steps[key]) for _ in range(counts[key])))
@@ -98,6 +118,26 @@ def _step(experiment: Experiment, dataset: Dataset, device: int) -> Callable[[],
             place.device.synchronize()
 
     return step
+
+
+def _epoch(experiment: Experiment, dataset: Dataset, device: int) -> Callable[[], None]:
+    """A function that does all of a run's first epoch on a small set: makes its images, trains on them, tests."""
+    from reproduce.devices import get_device, is_gpu, packed
+    from reproduce.training import Calculate_Test_Accuracy, build, train_epoch
+
+    place = get_device(device)
+    model, optimizer = build(experiment, place)
+    size = min(EPOCH_IMAGES, len(dataset.y_train))
+    tested = max(1, round(size * len(dataset.y_test) / len(dataset.y_train)))
+    x_test, y_test = place.send((dataset.x_test[:tested], dataset.y_test[:tested]))
+
+    def epoch() -> None:
+        x, y = augment(dataset.x_train[:size], dataset.y_train[:size], experiment.augmentation)
+        x, y = place.send((packed(x) if is_gpu(place) else x, y))
+        train_epoch(model, optimizer, x, y, np.arange(len(y)), experiment.batch_size)
+        Calculate_Test_Accuracy(x_test, y_test, model, experiment.batch_size)
+
+    return epoch
 
 
 def write_times(path: Path, times: Times, dataset: Dataset, device: int, engine_name: str) -> None:

@@ -79,7 +79,8 @@ td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; wh
 LOOKS = {
     **{"reproduced": "good", "holds": "good", "yes": "good"},
     **{"contradicted": "bad", "does not hold": "bad", "no": "bad"},
-    **{"inconclusive": "open", "not tested": "none", "cannot be told": "none"},
+    **{"inconclusive": "open", "not tested": "none", "out of regime": "none"},
+    **{"within run-to-run noise": "open", "no curve": "none", "arithmetic": "none"},
 }
 
 

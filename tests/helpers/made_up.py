@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import numpy as np
 from figures.sections import CLAIMS, networks_timed, runs_for
 from reproduce.data.dataset import Dataset, synthetic
 from reproduce.experiment import Experiment
-from reproduce.plan.step_times import Times
+from reproduce.plan.step_times import EPOCH, STEP, Times, name_of
 from reproduce.profiles import Options
 from reproduce.store import checkpoint, runs
 from reproduce.store.checkpoint import Progress
@@ -23,9 +24,12 @@ from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.training import EPOCH_START
 
-# From an experiment to its final train and test error in percent; None is a run that diverges.
-World = Callable[[Experiment], tuple[float, float] | None]
+# From an experiment to its final train and test error in percent, and perhaps by how much its test error lies higher in
+# epoch 1; None is a run that diverges.
+World = Callable[[Experiment], tuple[float, ...] | None]
 DATASET = synthetic(20, 10)
+# The same, but for labels of so many images that counting them adds next to no noise. There is nothing to train on.
+MANY_IMAGES = replace(DATASET, y_train=np.zeros(50_000, np.int32), y_test=np.zeros(10_000, np.int32))
 
 
 def options(folder: Path, seeds: int = 4, **settings: Any) -> Options:
@@ -52,7 +56,7 @@ def jobs(chosen: Options, dataset: Dataset = DATASET) -> list[Job]:
 def keep(
     folder: Path,
     experiment: Experiment,
-    errors: tuple[float, float] | None,
+    errors: tuple[float, ...] | None,
     dataset: Dataset = DATASET,
     **other_origin: Any,
 ) -> None:
@@ -62,7 +66,8 @@ def keep(
         if errors is None and epoch == 2:
             history.append(EpochRecord(epoch, np.nan, np.nan, np.nan, np.nan, 0.5))
             break
-        train, test = (end + (90 - end) * 0.5**epoch for end in errors or (50.0, 50.0))
+        train, test = (end + (90 - end) * 0.5**epoch for end in (errors or (50.0, 50.0))[:2])
+        test += sum((errors or ())[2:]) * (epoch == 1)
         history.append(EpochRecord(epoch, train / 30, 100 - train, test / 30, 100 - test, 0.5))
     keep_history(folder, experiment, history, dataset, **other_origin)
 
@@ -116,8 +121,11 @@ def noisy(experiment: Experiment, errors: tuple[float, float], size: float = 0.0
     return float(train), float(test)
 
 
-def times(chosen: Options, seconds: Callable[[Experiment], float], spread: float = 0.01) -> Times:
-    """Five rounds of made-up times of a training step."""
+def times(
+    chosen: Options, seconds: Callable[[Experiment], float], spread: float = 0.01, dataset: Dataset = DATASET
+) -> Times:
+    """Five rounds of made-up times of training steps and epochs."""
     random = np.random.default_rng(0)
-    needed = {one.key: one for one in networks_timed(CLAIMS, Study(chosen, DATASET))}
-    return Times({key: seconds(one) * random.lognormal(0, spread, 5) for key, one in needed.items()})
+    study = Study(chosen, dataset)
+    needed = {name_of(one, timed): one for timed in (STEP, EPOCH) for one in networks_timed(CLAIMS, study, timed)}
+    return Times({name: seconds(one) * random.lognormal(0, spread, 5) for name, one in needed.items()})

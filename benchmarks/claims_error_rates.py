@@ -1,0 +1,191 @@
+"""How often the verdicts on claims are wrong, by simulation: python -m benchmarks.claims_error_rates [TRIALS]
+
+Every network that a claim needs gets a true mean curve and normal noise from run to run, both as the published quick
+profile shows them; runs are drawn, and all claims are decided by the code that decides real ones. Three worlds:
+
+- `as seen`: each network has its own mean and its own spread. Networks that stand at chance hardly spread, others
+  spread much: the hardest case for a variance that is taken from all.
+- `as learnt`: the same means, with the spreads of those networks alone that have learnt (train accuracy above 50 %),
+  dealt out at random: what comparisons in the report's regime look like.
+- `no effect`: all networks have the mean of figure 10's 'before tuning'; spreads as learnt.
+"""
+
+import csv
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from figures.claims import measures
+from figures.claims.declare import Comparison
+from figures.sections import CLAIMS
+from reproduce.analysis import significance
+from reproduce.analysis.curves import QUANTITIES, Curve
+from reproduce.experiment import Experiment
+from reproduce.store.history import EpochRecord
+
+PUBLISHED = Path(__file__).resolve().parents[1] / "docs" / "results" / "quick"
+IMAGES = {"train": 2000, "test": 1000}
+# Comparisons of times, which are corrected for as well.
+TIMED = 4
+WORLDS = ("as seen", "as learnt", "no effect")
+EPOCHS, LAST, LEARNT = 8, 3, 50.0
+# Draws from which the true effect of a comparison is known: the mean that its interval has to cover.
+MANY = 2000
+
+
+class Network:
+    """What was seen of a network.
+
+    Attributes:
+        mean: (E, 2) its mean train and test accuracy.
+        covariance: (2, 2) of its runs' ends.
+        jitter: (2,) standard deviation of one epoch about its run.
+    """
+
+    def __init__(self, runs: np.ndarray) -> None:
+        self.mean = runs.mean(axis=0)
+        ends = runs[:, -LAST:].mean(axis=1)
+        self.covariance = np.cov(ends.T)
+        self.jitter = (runs - self.mean - (ends - ends.mean(axis=0))[:, None])[:, -LAST:].std(axis=(0, 1))
+
+
+def published_networks(folder: Path = PUBLISHED) -> tuple[dict[str, Network], str]:
+    """By the key of seed 0's experiment at the quick profile, every network; and the data's fingerprint.
+
+    From the epoch in which a run diverged it guesses.
+    """
+    histories, groups = defaultdict(list), defaultdict(dict)
+    with (folder / "histories.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            histories[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))
+    with (folder / "runs.csv").open(newline="") as stream:
+        for row in csv.DictReader(stream):
+            groups[re.sub(r"--seed=\d+ ", "", row["settings"])][int(row["seed"])] = row["key"]
+    found = {}
+    for keys in groups.values():
+        runs = [(histories[key] + [(10.0, 10.0)] * EPOCHS)[:EPOCHS] for key in keys.values()]
+        found[keys[0]] = Network(np.nan_to_num(np.array(runs), nan=10.0))
+    return found, row["data_fingerprint"]
+
+
+def draw(network: Network, spread: Network, seeds: int, random: np.random.Generator) -> np.ndarray:
+    """(S, E, 2) runs of a network, percent."""
+    offsets = random.multivariate_normal(np.zeros(2), spread.covariance, seeds)
+    jitter = random.normal(0, 1, (seeds, EPOCHS, 2)) * spread.jitter
+    return np.clip(network.mean + offsets[:, None] + jitter, 0, 100)
+
+
+class World:
+    """What is true of every network, and the comparisons that the claims make of them, each once."""
+
+    def __init__(self, name: str, random: np.random.Generator) -> None:
+        self.random = random
+        known, fingerprint = published_networks()
+        quick = {"batch_size": 40, "width": 0.25, "momentum": 0.9, "data_fingerprint": fingerprint}
+        learnt = [one for one in known.values() if one.mean[-1, 0] > LEARNT]
+        common = known[Experiment(**{**quick, "optimizer": "MomentumSGD", "dropout": 0.25}).key]
+        self.truth: dict[str, tuple[Network, Network]] = {}
+        self.comparisons: list[tuple[Comparison, dict[str, str]]] = []
+        self.places: dict[str, list[int]] = defaultdict(list)
+        for claim in CLAIMS:
+            for comparison in claim.comparisons:
+                if comparison.curves:
+                    keys = {}
+                    for role, series in comparison.curves.items():
+                        experiment = Experiment(**{**quick, **series.settings})
+                        # A network that was not trained with other initial weights behaves as with the usual ones.
+                        seen = known.get(experiment.key) or known[replace(experiment, initial_scale=1.0).key]
+                        spread = seen if name == "as seen" else learnt[int(random.integers(len(learnt)))]
+                        self.truth.setdefault(experiment.key, (common if name == "no effect" else seen, spread))
+                        keys[role] = experiment.key
+                    if (comparison, keys) not in self.comparisons:
+                        self.comparisons.append((comparison, keys))
+                    if comparison.decides:
+                        self.places[claim.id].append(self.comparisons.index((comparison, keys)))
+        # The variance of a count hardly changes from draw to draw, and takes long to work out.
+        self.counts = [
+            measures.noise_variance(comparison.effect, curves, _counting_noise_of(comparison))
+            for (comparison, _), curves in zip(self.comparisons, self.drawn(MANY // 10), strict=True)
+        ]
+        self.true = [float(effects.mean()) for effects in self.effects(MANY)]
+
+    def drawn(self, seeds: int) -> list[dict[str, Curve]]:
+        """The curves of every comparison, of newly drawn runs."""
+        runs = {key: draw(*pair, seeds, self.random) for key, pair in self.truth.items()}
+        found = []
+        for comparison, keys in self.comparisons:
+            found.append({})
+            for role, series in comparison.curves.items():
+                accuracies = runs[keys[role]]
+                values = QUANTITIES[series.quantity](EpochRecord(0, 0, accuracies[..., 0], 0, accuracies[..., 1], 0))
+                found[-1][role] = Curve(series.panel, series.name, series.quantity, np.arange(EPOCHS), values)
+        return found
+
+    def effects(self, seeds: int) -> list[np.ndarray]:
+        """(S,) of every comparison."""
+        return [one.effect(curves) for (one, _), curves in zip(self.comparisons, self.drawn(seeds), strict=True)]
+
+
+def _counting_noise_of(comparison: Comparison) -> Callable[[str, np.ndarray], np.ndarray]:
+    images = {role: IMAGES[series.quantity.split()[0]] for role, series in comparison.curves.items()}
+    return lambda role, values: measures.counting_noise(values, images[role])
+
+
+def simulate(name: str, seeds: int, trials: int) -> dict[str, float]:
+    """Rates over so many sets of runs: what `main` prints."""
+    world = World(name, np.random.default_rng(20))
+    true, number = np.array(world.true), len(world.comparisons) + TIMED
+    covered = np.zeros((trials, len(true)), bool)
+    at_once = wrong = decided = decided_alone = 0
+    for trial in range(trials):
+        samples = [
+            significance.Sample(effects, comparison.claimed, count, True)
+            for (comparison, _), effects, count in zip(
+                world.comparisons, world.effects(seeds), world.counts, strict=True
+            )
+        ]
+        alone, found = significance.estimates(samples, 1), significance.estimates(samples, number)
+        unpooled = significance.estimates([replace(one, is_pooled=False) for one in samples], number)
+        covered[trial] = [one.low <= value <= one.high for one, value in zip(alone, true, strict=True)]
+        at_once += all(one.low <= value <= one.high for one, value in zip(found, true, strict=True))
+        is_wrong = False
+        for places in world.places.values():
+            verdict = significance.combine([found[i] for i in places], number).verdict
+            ranges = [(*world.comparisons[i][0].claimed, true[i]) for i in places]
+            holds = all(low < value < high for low, high, value in ranges)
+            fails = any(value < low or value > high for low, high, value in ranges)
+            decided += verdict != significance.INCONCLUSIVE
+            own = significance.combine([unpooled[i] for i in places], number).verdict
+            decided_alone += own != significance.INCONCLUSIVE
+            is_wrong |= (verdict == significance.REPRODUCED and not holds) or (
+                verdict == significance.CONTRADICTED and not fails
+            )
+        wrong += is_wrong
+    return {
+        "one interval covers": covered.mean(),
+        "the worst one covers": covered.mean(axis=0).min(),
+        "all cover at once": at_once / trials,
+        "any verdict is wrong": wrong / trials,
+        "claims decided": decided / trials,
+        "by their own variances": decided_alone / trials,
+    }
+
+
+def main(trials: int) -> None:
+    """Print a row for each world and number of seeds."""
+    print(f"{trials} simulated sets of runs each")
+    for name in WORLDS:
+        for seeds in (3, 5):
+            rates = simulate(name, seeds, trials)
+            print(
+                f"{name}, {seeds} seeds: {', '.join(f'{what} {rate:.3g}' for what, rate in rates.items())}", flush=True
+            )
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 500)

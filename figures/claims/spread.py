@@ -1,0 +1,96 @@
+"""How far two runs of one setting lie apart, at the report's scale: what a difference of two single runs is worth."""
+
+import csv
+import math
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from figures.claims.measures import LAST_EPOCHS
+from reproduce.analysis.curves import Series
+from reproduce.analysis.report_curves import report_curves
+from reproduce.study import Study
+
+PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "results" / "full"
+# Shorter runs are still in the steep part of their curves, where seeds are farther apart.
+FEWEST_EPOCHS, FEWEST_SEEDS = 8, 3
+# Runs of one setting that the report shows twice, as far as its author's scripts tell (docs/settings.md).
+TRAIN_PAIR = ((2, "x3", "train error (%)"), (4, "no dropout", "train error (%)"))
+TEST_PAIR = ((5, "dropout 0.25", "test error (%)"), (10, "before tuning", "test accuracy (%)"))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of one run's end from seed to seed, points, and where it is known from."""
+
+    train: float
+    test: float
+    source: str
+
+    def of(self, quantity: str) -> float:
+        """That of a curve of this quantity."""
+        return self.train if quantity.startswith("train") else self.test
+
+
+def report_spread() -> Spread:
+    """From the two pairs of runs of the same setting that the report has: their distance over the root of two."""
+    distances = []
+    for pair in (TRAIN_PAIR, TEST_PAIR):
+        curves = []
+        for number, name, quantity in pair:
+            curve = next(one for one in report_curves(number) if (one.series, one.quantity) == (name, quantity))
+            errors = curve.values[0] if "error" in quantity else 100 - curve.values[0]
+            curves.append(dict(zip(curve.epochs.tolist(), errors, strict=True)))
+        common = sorted(set(curves[0]) & set(curves[1]))
+        distances.append(math.sqrt(np.mean([(curves[0][e] - curves[1][e]) ** 2 for e in common]) / 2))
+    return Spread(*distances, "the report's own pairs of runs")
+
+
+def _of_runs(groups: Iterable[list[np.ndarray]]) -> Spread | None:
+    """The median over settings of the standard deviation over seeds at the end; None if no setting has enough seeds.
+
+    Args:
+        groups: for each setting its runs, each (E, 2): train and test accuracy, percent.
+    """
+    deviations = []
+    for runs in groups:
+        long_enough = [run for run in runs if len(run) >= FEWEST_EPOCHS and np.isfinite(run).all()]
+        if len(long_enough) >= FEWEST_SEEDS:
+            end = min(map(len, long_enough))
+            ends = np.array([run[end - LAST_EPOCHS : end].mean(axis=0) for run in long_enough])
+            deviations.append(ends.std(axis=0, ddof=1))
+    if not deviations:
+        return None
+    train, test = (statistics.median(float(one[i]) for one in deviations) for i in (0, 1))
+    return Spread(train, test, f"our own seeds at the report's scale, {len(deviations)} settings")
+
+
+def spread_of(study: Study, shown: Iterable[Series], published: Path = PUBLISHED) -> Spread:
+    """From our own seeds at the report's scale: the study's, or those published; else from the report's own pairs."""
+    if study.is_report_scale:
+        settings = [dict(t) for t in {tuple(sorted(series.settings.items())) for series in shown}]
+        found = _of_runs(
+            [np.array([(r.train_accuracy, r.test_accuracy) for r in h]).reshape(-1, 2) for h in study.histories(one)]
+            for one in settings
+        )
+    else:
+        found = _of_runs(_published_groups(published))
+    return found or report_spread()
+
+
+def _published_groups(folder: Path) -> list[list[np.ndarray]]:
+    if not (folder / "histories.csv").exists():
+        return []
+    epochs, groups = defaultdict(list), defaultdict(dict)
+    with (folder / "histories.csv").open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            epochs[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))
+    with (folder / "runs.csv").open(newline="", encoding="utf-8") as stream:
+        for row in csv.DictReader(stream):
+            setting = row["data_fingerprint"], row["settings"].replace(f"--seed={row['seed']} ", "")
+            groups[setting][row["key"]] = np.array(epochs[row["key"]])
+    return [list(group.values()) for group in groups.values()]
