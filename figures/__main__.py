@@ -185,7 +185,7 @@ def publish_command(options: PublishOptions) -> None:
         publish(Path(options.out), study)
         return
     publish(PUBLISHED / options.profile, study, PUBLISHED.parent / "settings.md")
-    update(Path("README.md"), PUBLISHED, PUBLISHED.parent / "claims.md")
+    update(PUBLISHED.parent)
     print("published: the results in README.md and docs/claims.md", flush=True)
 
 

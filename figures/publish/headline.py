@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, REPORT_DECISIONS
-from figures.publish.nearness import is_mostly_there
+from figures.publish.nearness import is_mostly_there, spread_of_the_report
 from figures.publish.runs import rows_of
-from figures.sections import SECTIONS
+from figures.sections import CLAIMS, FIGURES, SECTIONS
 from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
@@ -19,18 +19,72 @@ BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing
 END = "<!-- end of results -->"
 
 
+# A demonstration decides nothing: its claims are not told.
+DECIDING = ("overnight", "full")
+
+
 def headline(published: Path) -> str:
-    """What the published results say, in a minute, as Markdown.
+    """What the published results say, in three numbers and a picture, as Markdown.
 
     Args:
         published: a folder with one folder a profile, as `publish` writes them.
     """
+    full = published / "full"
     parts = []
-    for name, part in (("quick", _of_quick), ("full", _of_full)):
-        if (published / name / "summary.json").exists():
-            summary = json.loads((published / name / "summary.json").read_text(encoding="utf-8"))
-            parts += part(published / name, summary)
+    if (full / "nearness.png").exists():
+        parts += [
+            "![Curves at the report's own scale: dashed the report, solid ours, with the gap in points]"
+            "(docs/results/full/nearness.png)",
+            "",
+            "*Dashed: the report. Solid: this package, at the report's own scale, with the mean gap in points.*",
+            "",
+        ]
+    if (full / "nearness.csv").exists():
+        parts.append(f"- **How near.** {_near_in_words(full)} [Every curve](docs/nearness.md).")
+    parts.append(f"- **How true.** {_claims_in_words(published)} [Each claim](docs/claims.md).")
+    figures, claims = len(FIGURES) + 1, len(CLAIMS)
+    parts += [
+        f"- **How to get it.** {figures} figures, 3 tables and {claims} claims are made by one command each, and go on "
+        "where they were stopped.",
+        "",
+    ]
     return "\n".join(parts)
+
+
+def _claims_in_words(published: Path) -> str:
+    """The verdicts of the largest scale at which any claim has been tried by runs."""
+    for profile in reversed(DECIDING):
+        path = published / profile / "claims.csv"
+        claims = rows_of(path)
+        tried = [c for c in claims if c["report_decision"] != ARITHMETIC and c["verdict"] != NOT_TESTED]
+        if tried:
+            return f"{counts_in_words(claims)} ({profile} profile)"
+    return "No claim has been tried by runs in the report's regime yet."
+
+
+def _near_in_words(full: Path) -> str:
+    """How near our runs come, by run and signed, beside how near the report comes to itself."""
+    rows = rows_of(full / "nearness.csv")
+    near = [row for row in rows if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))]
+    kept = [row for row in near if row["chosen_on"] == "no"]
+    if not kept:
+        return "No run has half of the epochs of a curve of the report yet."
+    by_run: dict[str, list[dict[str, str]]] = {}
+    for row in kept:
+        by_run.setdefault(row["run"], []).append(row)
+    gaps = [statistics.mean(float(row["mean_absolute_gap"]) for row in of_run) for of_run in by_run.values()]
+    worse = sum(statistics.mean(map(_shortfall, of_run)) > 0 for of_run in by_run.values())
+    return (
+        f"{len(near)} of the report's {len(rows)} curves are trained to at least half of their epochs at its own "
+        f"scale. The {len(gaps)} runs behind those on which no setting was chosen lie a median "
+        f"**{statistics.median(gaps):.1f} points** from the report's ({worse} of them worse than the report on average). The report's own two runs of "
+        f"one setting lie {spread_of_the_report():.1f} points apart."
+    )
+
+
+def _shortfall(row: dict[str, str]) -> float:
+    """Points by which ours is worse than the report's: a higher error, or a lower accuracy."""
+    return float(row["mean_gap"]) * (-1 if "accuracy" in row["quantity"] else 1)
 
 
 def _scale(summary: dict[str, Any]) -> str:
@@ -58,22 +112,13 @@ def counts_in_words(claims: list[dict[str, str]]) -> str:
     )
 
 
-def _of_quick(folder: Path, summary: dict[str, Any]) -> list[str]:
-    return [
-        f"{counts_in_words(rows_of(folder / 'claims.csv'))} [docs/claims.md](docs/claims.md) has each claim and how it "
-        f"is decided. The series come in the report's order in {summary['panels_in_report_order']} of "
-        f"{summary['panels']} panels ([comparison.csv](docs/results/quick/comparison.csv)).",
-        "",
-        f"*{_scale(summary)}. Again: `{summary['command']}`.*",
-        "",
-    ]
-
-
 def claims_tables(published: Path) -> str:
     """Every published profile's verdicts on all claims, the largest scale first, as Markdown."""
     summaries = {folder.parent: json.loads(folder.read_text("utf-8")) for folder in published.glob("*/summary.json")}
     parts = []
     for folder, summary in sorted(summaries.items(), key=lambda one: -one[1]["train_images"] * one[1]["width"]):
+        if summary["profile"] not in DECIDING:
+            continue
         claims = rows_of(folder / "claims.csv")
         sections = [section.NUMBER for section in SECTIONS]
         claims.sort(key=lambda claim: sections.index(claim["section"]))
@@ -114,51 +159,42 @@ def _cell(text: str) -> str:
     return text.replace("|", r"\|")
 
 
-def _of_full(folder: Path, summary: dict[str, Any]) -> list[str]:
-    if not (summary["is_report_scale"] and (folder / "nearness.csv").exists()):
-        return []
+def nearness_table(published: Path) -> str:
+    """Every curve that is mostly there at the report's scale, as Markdown."""
+    folder = published / "full"
+    if not (folder / "nearness.csv").exists():
+        return ""
+    summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     rows = rows_of(folder / "nearness.csv")
-    near = [row for row in rows if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))]
-    begun = [row for row in rows if row["mean_absolute_gap"] and row not in near]
-    if not near:
-        return []
     cells = [
         (
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
             row["quantity"].removesuffix(" (%)"),
             f"{row['epochs_compared']} of {row['epochs_in_report']}",
             f"{float(row['mean_absolute_gap']):.1f}",
+            f"{float(row['mean_gap']):+.1f}",
             f"{float(row['report']):.1f}",
             f"{float(row['ours']):.1f}",
-            row["epochs_trained"],
+            row["chosen_on"],
         )
-        for row in near
+        for row in rows
+        if row["mean_absolute_gap"]
     ]
-    header = ("curve", "quantity, %", "epochs compared", "mean gap, points", "report at the last", "ours", "E")
-    more = f" Of {len(begun)} more curves we have the first epochs, at a median {_median_gap(begun)}." if begun else ""
+    header = ("curve", "quantity, %", "epochs", "mean gap", "signed", "report at the last", "ours", "chosen on it")
     missing = (
         f" {summary['runs_missing']} runs of the full profile are missing or unfinished: "
-        "[missing.csv](docs/results/full/missing.csv) has the commands and how long they take."
+        "[missing.csv](results/full/missing.csv) has the commands and how long they take."
     )
-    picture = "![The panels trained at the report's scale: the report's curves above, ours below]"
-    return [
-        f"At the report's own scale our curves lie a median **{_median_gap(near)}** from the report's, over the "
-        f"{len(near)} of its {len(rows)} curves of which we have at least half of the epochs.{more} What the report "
-        "does not state, such as momentum, was chosen on these curves among several candidates: "
-        "[docs/settings.md](docs/settings.md).",
-        "",
-        *([f"{picture}(docs/results/full/nearness.png)", ""] if (folder / "nearness.png").exists() else []),
-        *markdown_rows(header, cells, (2, 3, 4, 5, 6)),
-        "",
-        f"*{_scale(summary)}. Curves of the same network are of one run. All curves: "
-        f"[nearness.csv](docs/results/full/nearness.csv). Again: `{summary['figure_command']} EPOCHS=E`, with the "
-        f"figure's number and the row's E.{missing if summary['runs_missing'] else ''}*",
-        "",
-    ]
-
-
-def _median_gap(rows: list[dict[str, str]]) -> str:
-    return f"{statistics.median(float(row['mean_absolute_gap']) for row in rows):.1f} points"
+    return "\n".join(
+        [
+            *markdown_rows(header, cells, (2, 3, 4, 5, 6)),
+            "",
+            f"*{_scale(summary)}. All curves: [nearness.csv](results/full/nearness.csv). Again: "
+            f"`{summary['figure_command']}`, with the figure's number."
+            f"{missing if summary['runs_missing'] else ''}*",
+            "",
+        ]
+    )
 
 
 def with_results(page: str, results: str, name: str) -> str:
@@ -174,7 +210,16 @@ def with_results(page: str, results: str, name: str) -> str:
     return f"{before}{BEGIN}\n\n{results}\n{END}{after}"
 
 
-def update(readme: Path, published: Path, claims_page: Path) -> None:
-    """Write the results in README and in docs/claims.md anew."""
-    for page, results in ((readme, headline(published)), (claims_page, claims_tables(published))):
+def update(docs: Path) -> None:
+    """Write the results in README, docs/claims.md and docs/nearness.md anew.
+
+    Args:
+        docs: the folder that has the published results in `results`; README is beside it.
+    """
+    published = docs / "results"
+    for page, results in (
+        (docs.parent / "README.md", headline(published)),
+        (docs / "claims.md", claims_tables(published)),
+        (docs / "nearness.md", nearness_table(published)),
+    ):
         write_atomically(page, with_results(page.read_text(encoding="utf-8"), results, page.name).encode())
