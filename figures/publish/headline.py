@@ -77,7 +77,8 @@ def _near_in_words(full: Path) -> str:
     return (
         f"{len(near)} of the report's {len(rows)} curves are trained to at least half of their epochs at its own "
         f"scale. The {len(gaps)} runs behind those on which no setting was chosen lie a median "
-        f"**{statistics.median(gaps):.1f} points** from the report's ({worse} of them worse than the report on average). The report's own two runs of "
+        f"**{statistics.median(gaps):.1f} points** from the report's ({worse} of them worse than the report on "
+        "average). The report's own two runs of "
         f"one setting lie {spread_of_the_report():.1f} points apart."
     )
 
