@@ -92,9 +92,9 @@ def fetch_archive(folder: Path, md5: str = OFFICIAL.binary, limit: int = ARCHIVE
         return path
     urls = os.environ.get("CIFAR10_URL", "").split() or [SERVER + ARCHIVE]
     problems: dict[str, str] = {}
-    has_wrong_sum, rounds = False, 0
+    has_wrong_sum, rounds, longest = False, 0, _length(part)
     while True:
-        before, was_answered = _length(part), False
+        was_answered = False
         for url in tuple(urls):
             begin = _length(part)
             going_on = f"; going on after {size(begin)}" if begin else ""
@@ -115,7 +115,10 @@ def fetch_archive(folder: Path, md5: str = OFFICIAL.binary, limit: int = ARCHIVE
             was_answered |= transfer.was_answered
             if transfer.is_final:
                 urls.remove(url)
-        rounds = 0 if _length(part) - before >= LEAST_GAIN else rounds + 1
+        if _length(part) >= longest + LEAST_GAIN:
+            rounds, longest = 0, _length(part)
+        else:
+            rounds += 1
         if not urls or rounds > (len(PAUSES) if was_answered else PAUSES_WITHOUT_ANSWER):
             break
         pause = PAUSES[max(rounds, 1) - 1]
@@ -213,7 +216,9 @@ def _receive(transfer: _Transfer, response: object, part: Path, begin: int, limi
     if status not in (200, 206):
         return f"HTTP {status} {response.reason}"[:100], status < 500 and status not in (408, 425, 429)
     if status == 206 and not found.get("Content-Range", "").startswith(f"bytes {begin}-"):
-        return f"asked for bytes {begin}-, and sends {found.get('Content-Range', '')[:100] or 'others'}", True
+        # Without what is there, the next request asks for the whole, which this server may know how to send.
+        part.unlink(missing_ok=True)
+        return f"asked for bytes {begin}-, and sends {found.get('Content-Range', '')[:100] or 'others'}", False
     begin = begin if status == 206 else 0
     length = found.get("Content-Length")
     if length and begin + int(length) > limit:

@@ -36,6 +36,7 @@ class Server:
     breaks_after: list[int] = field(default_factory=list)  # of each request in turn: bytes that it gets
     knows_ranges: bool = True
     says_length: bool = True
+    shows_range: bool = True
     headers: dict[str, str] = field(default_factory=dict)
     drips: bool = False
     may_end: threading.Event = field(default_factory=threading.Event)
@@ -51,7 +52,7 @@ class Server:
         status = 206 if begin and self.status == 200 else self.status
         request.send_response(status, self.reason)
         body = self.content[begin:] if status in (200, 206) else self.body_of_refusal
-        if status == 206:
+        if status == 206 and self.shows_range:
             request.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
         if self.says_length:
             request.send_header("Content-Length", str(len(body)))
@@ -127,6 +128,20 @@ def test_a_server_without_ranges_begins_again_and_loses_nothing_of_what_is_there
     server = serve(breaks_after=[HALF, 1000], knows_ranges=False)
     assert fetch(tmp_path / "d").read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={HALF}-", f"bytes={HALF}-"]
+
+
+@pytest.mark.parametrize(("breaks_after", "arrives"), [([HALF, 0], True), ([HALF, 0] * 20, False)])
+def test_a_server_that_sends_other_ranges_is_asked_for_the_whole_and_not_for_ever(
+    serve, tmp_path, breaks_after, arrives
+):
+    server = serve(breaks_after=breaks_after, headers={"Content-Range": "bytes 0-5/6"}, shows_range=False)
+    if arrives:
+        assert fetch(tmp_path / "d").read_bytes() == CONTENT
+        assert server.asked == [None, f"bytes={HALF}-", None]
+    else:
+        with pytest.raises(Failure, match="asked for bytes 2000000-, and sends bytes 0-5/6|broke off"):
+            fetch(tmp_path / "d")
+        assert len(server.asked) < 10
 
 
 def test_without_a_length_an_early_end_is_noticed(serve, tmp_path):
