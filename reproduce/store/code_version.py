@@ -7,6 +7,8 @@ import platform
 from collections.abc import Mapping
 from pathlib import Path
 
+from reproduce.files import json_bytes
+
 ROOT = Path(__file__).resolve().parents[1]
 # Files and folders of this package that decide what a run's numbers are; what it learns from has a fingerprint.
 SOURCES = (
@@ -56,3 +58,10 @@ def differences(there: CodeVersion, here: CodeVersion) -> str:
     if len(named) > DIFFERENCES_NAMED:
         named[DIFFERENCES_NAMED:] = [f"and {len(named) - DIFFERENCES_NAMED} more differ"]
     return "; ".join(named)
+
+
+@functools.cache
+def sources_digest() -> str:
+    """One digest of all sources that decide a run's numbers: 12 hexadecimal digits, kept in the run's provenance."""
+    sources = {name: digest for name, digest in code_version().items() if name.startswith("reproduce/")}
+    return hashlib.sha256(json_bytes(sources)).hexdigest()[:12]

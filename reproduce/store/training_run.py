@@ -57,6 +57,7 @@ def train(
 
     Raises:
         BadInput: the folder holds another experiment, or the device or engine is not there.
+        OSError: a file of the run is there and cannot be read now; it is left alone.
         Interrupted: a signal asked to stop; what was done is saved.
     """
     on = get_device(device)
@@ -84,6 +85,7 @@ def _train_epochs(
     print_epoch: Callable[[str], object],
 ) -> History:
     GPU_on = is_gpu(device)
+    engine.prepare(lambda: _rehearse(experiment, device))
     x_train, y_train = augment(dataset.x_train, dataset.y_train, experiment.augmentation)
     model, optimizer, progress = _restored(experiment, folder, device, len(y_train))
     arrays = (x_train, y_train, dataset.x_test, dataset.y_test)
@@ -125,15 +127,31 @@ def _train_epochs(
     return history
 
 
+def _rehearse(experiment: Experiment, device: Device) -> None:
+    """What a run does with each batch, on a network of its own."""
+    model, optimizer = build(experiment, device)
+    images, labels = np.zeros((2, 3, 32, 32), np.float32), np.zeros(2, np.int32)
+    loss, _ = model(images, labels)
+    model.cleargrads()
+    loss.backward()
+    optimizer.update()
+    Calculate_Test_Accuracy(images, labels, model, batch_size=2)
+
+
 def _restored(
     experiment: Experiment, folder: Path, device: Device, train_size: int
 ) -> tuple[Conv_NN, chainer.GradientMethod, Progress]:
     """Network, optimizer and progress as the newest whole checkpoint has them, or as a run begins."""
     for name in (checkpoint.LATEST, checkpoint.PREVIOUS, None):
         model, optimizer = build(experiment, device)
-        if name and (folder / name).exists():
+        if name:
             try:
-                return model, optimizer, checkpoint.load(folder / name, model, optimizer)
+                progress = checkpoint.load(folder / name, model, optimizer)
+                if len(progress.order) != train_size:
+                    raise checkpoint.Damaged(f"of {len(progress.order)} images; expected {train_size}")
+                return model, optimizer, progress
+            except FileNotFoundError:
+                continue
             except checkpoint.Damaged as error:
                 set_aside(folder / name, str(error))
     return model, optimizer, Progress(np.arange(train_size), [], EPOCH_START)

@@ -6,13 +6,16 @@ All that is asked of Dask is its own: it gives the task of a dead worker to anot
 
 import contextlib
 import queue
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
+from filelock import FileLock, Timeout
 
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.profiles import Options
@@ -55,11 +58,24 @@ def train(tasks: Sequence[Task], options: Options, board: Board) -> None:
     """
     marker = tasks[0].marker
     marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-    try:
-        run_all(tasks, connection(options), board, is_local=bool(options.jobs))
-    finally:
-        marker.unlink(missing_ok=True)
+    _remove_abandoned_markers(marker.parent)
+    # The operating system lets go of it when this process ends, however it ends.
+    with FileLock(marker):
+        try:
+            run_all(tasks, connection(options), board, is_local=bool(options.jobs))
+        finally:
+            marker.unlink(missing_ok=True)
+
+
+def _remove_abandoned_markers(store: Path) -> None:
+    """Remove the markers of sweeps that were killed: those that no process holds."""
+    for path in store.glob(".sweep-*"):
+        with contextlib.suppress(OSError, Timeout):
+            # One that is seconds old may be about to be locked.
+            is_old = time.time() - path.lstat().st_mtime > 60
+            if is_old and re.fullmatch(r"\.sweep-[0-9a-f]{32}", path.name):
+                with FileLock(path, timeout=0):
+                    path.unlink()
 
 
 def run_all(

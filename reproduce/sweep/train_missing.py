@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from reproduce import engine
 from reproduce.devices import check_device
 from reproduce.errors import BadInput, Failure
+from reproduce.files import make_folder
 from reproduce.profiles import Options
 from reproduce.store.code_version import code_version
+from reproduce.store.provenance import is_of_other_code
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job, in_order, without_repeats
 from reproduce.sweep.progress import Board
 from reproduce.sweep.task import DIVERGED, FAILED, Task, perform, source_of
+from reproduce.text import counted
 
 
 def is_on_cluster(options: Options) -> bool:
@@ -64,20 +67,29 @@ def train_missing(jobs: Iterable[Job], study: Study) -> None:
         Failure: at the end, if runs failed; the message names them.
         Interrupted: a signal asked to stop; every run was saved first.
     """
-    store = study.store
     check(study.options)
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"results {store}: expected a folder that is there or can be made: {error.strerror}") from None
+    make_folder(study.store)
     wanted, missing = missing_of(jobs, study)
     print(f"{len(wanted)} runs wanted, {len(wanted) - len(missing)} already trained", flush=True)
+    _say_if_of_other_code(wanted, study)
     if not missing:
         return
     try:
         _train(wanted, missing, study)
     finally:
         study.forget()
+
+
+def _say_if_of_other_code(jobs: Iterable[Job], study: Study) -> None:
+    """A line where runs in the store were made by another version of what decides their numbers."""
+    keys = [job.key for job in jobs if is_of_other_code(study.state(job.experiment).provenance)]
+    if keys:
+        print(
+            f"{counted(len(keys), 'run')} already begun by another version of the code that decides numbers, and may "
+            f"differ from what this one gives: {', '.join(keys[:3])}{', …' if len(keys) > 3 else ''}. To train a run "
+            f"anew, remove its folder in {study.store / 'runs'}.",
+            flush=True,
+        )
 
 
 def _train(wanted: Sequence[Job], missing: Sequence[Job], study: Study) -> None:
