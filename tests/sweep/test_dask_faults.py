@@ -21,7 +21,7 @@ from reproduce.errors import BadInput
 from reproduce.store.code_version import SOURCES, code_version, differences
 from reproduce.sweep import dask_cluster, dask_sweep, dask_worker
 from reproduce.sweep.progress import Board
-from reproduce.sweep.task import FAILED
+from reproduce.sweep.task import DONE, FAILED
 from tests.helpers import clusters
 from tests.helpers.clusters import (
     begin,
@@ -290,17 +290,21 @@ def test_a_process_that_stands_still_does_not_hold_a_command_that_is_stopped(tmp
     when(lambda: not session_of(command.pid), 30)
 
 
-def test_a_worker_that_stands_still_from_the_beginning_is_named(client, tmp_path, capsys, monkeypatch):
+def test_a_worker_that_stands_still_from_the_beginning_is_named(client, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_sweep, "SECONDS_TO_ANSWER", 2)
     monkeypatch.setattr(dask_sweep, "SECONDS_TO_GREET", 1)
     tasks = tasks_of([job(IMAGES)], IMAGES, tmp_path)
+    said = []
+
+    def let_it_go_on():
+        try:
+            when(lambda: "no answer from 1 worker: tls://" in "".join(said))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
     pid = client.run(os.getpid).popitem()[1]
     os.kill(pid, signal.SIGSTOP)
-    with clusters.meanwhile(
-        lambda: when(lambda: "no answer from 1 worker" in "".join(said)) or os.kill(pid, signal.SIGCONT)
-    ):
-        said = []
-        with Board([t.job for t in tasks], IMAGES) as board:
-            monkeypatch.setattr(board, "say", said.append)
-            dask_sweep.run_all(tasks, partial(contextlib.nullcontext, client), board, is_local=True)
-    assert board.outcomes[tasks[0].job.key].kind == "done"
+    with clusters.meanwhile(let_it_go_on), Board([t.job for t in tasks], IMAGES) as board:
+        monkeypatch.setattr(board, "say", said.append)
+        dask_sweep.run_all(tasks, partial(contextlib.nullcontext, client), board, is_local=True)
+    assert board.outcomes[tasks[0].job.key].kind == DONE
