@@ -10,7 +10,7 @@ from figures import background
 from figures.claims.tables import write_claims
 from figures.page import layout
 from figures.page.content import Content, gather
-from figures.publish.nearness import draw_nearness, pairs_of, write_nearness
+from figures.publish.nearness import nearness_picture, pairs_of, write_nearness
 from figures.publish.runs import restore_runs, write_runs
 from figures.sections import FIGURES, runs_for
 from reproduce.cli import option
@@ -20,6 +20,7 @@ from reproduce.files import csv_bytes, write_atomically, write_json
 from reproduce.plan.plan import make_plan
 from reproduce.profiles import Options
 from reproduce.render.comparison import write_comparison
+from reproduce.render.plotting import save_picture
 from reproduce.store.provenance import Origins
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
@@ -81,10 +82,11 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
     present = _present(wanted, study)
     origins = study.origins(one for one, _ in present.values())
     if answers:
-        write_answers(out, answers, study, settings_page)
+        write_answers(out, answers, study, settings_page, (".png",))
         pairs = pairs_of(study)
         write_nearness(out / "nearness.csv", pairs, study)
-        draw_nearness(out / "nearness", pairs, study)
+        if picture := nearness_picture(pairs, study):
+            save_picture(picture, out / "nearness", (".png",))
     write_runs(out, present, study)
     missing = _write_missing(out / "missing.csv", wanted, study)
     write_json(
