@@ -16,7 +16,7 @@ from reproduce.errors import BadInput
 from reproduce.files import csv_bytes, make_folder, write_atomically
 from reproduce.pattern import IMAGE_SIZE
 from reproduce.profiles import Options
-from reproduce.render.looks import AMBER, BLUE, GREEN, STYLE
+from reproduce.render.looks import BLUE, GREEN, STYLE
 from reproduce.render.plotting import save_picture
 from reproduce.render.tables import as_markdown, write_table
 
@@ -32,7 +32,7 @@ FIGURES = {}
 
 TARGETS = ("1", "tables")
 # Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.
-FRAMES = {"A": BLUE, "D": GREEN, "E": AMBER}
+FRAMES = {"A": BLUE, "D": GREEN, "E": "#E69F00"}
 # In units of a cell: a column is 1 wide, a row 1 high.
 CELL_INCHES = (1.28, 0.27)
 SIDE_COLUMNS = 2.2

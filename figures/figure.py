@@ -14,7 +14,7 @@ from reproduce.errors import BadInput
 from reproduce.plan import step_times
 from reproduce.profiles import PROFILES, Options
 from reproduce.render.comparison import order_sentence, table
-from reproduce.render.plotting import draw, stamp_of
+from reproduce.render.plotting import curves_picture, save_picture, stamp_of
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import check, train_missing
@@ -189,8 +189,7 @@ def draw_figure(figure: Figure, ours: Sequence[Curve], study: Study) -> list[Pat
     is_synthetic = study.dataset.is_synthetic
     write_curves(path.with_suffix(".csv"), ours, is_synthetic)
     overlaid = is_overlaid(figure, study)
-    files = draw(
-        path,
+    picture = curves_picture(
         f"Figure {figure.number}. {figure.title}",
         report_curves(figure.number),
         ours,
@@ -200,7 +199,7 @@ def draw_figure(figure: Figure, ours: Sequence[Curve], study: Study) -> list[Pat
         notes=gap_notes(compare(figure, ours)) if overlaid else {},
         explained=figure.explained,
     )
-    return [*files, path.with_suffix(".csv")]
+    return [*save_picture(picture, path), path.with_suffix(".csv")]
 
 
 def gap_notes(rows: Iterable[Row]) -> dict[tuple[str, str, str], str]:

@@ -13,7 +13,7 @@ from figures.claims.tables import write_claims, write_effects
 from figures.page import layout
 from figures.page.content import Content, gather
 from figures.publish import exchange
-from figures.publish.nearness import draw_nearness, pairs_of, write_nearness
+from figures.publish.nearness import nearness_picture, pairs_of, write_nearness
 from figures.publish.runs import restore_runs, write_runs
 from figures.publish.times import publish_times, restore_times
 from figures.sections import FIGURES, runs_for
@@ -24,6 +24,7 @@ from reproduce.files import csv_bytes, read_at_most, write_atomically, write_jso
 from reproduce.plan.plan import make_plan
 from reproduce.profiles import Options
 from reproduce.render.comparison import write_comparison
+from reproduce.render.plotting import save_picture
 from reproduce.store.provenance import Origins
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
@@ -132,10 +133,11 @@ def _write(new: Path, content: Content, study: Study, picture_at: str) -> None:
     present = _present(wanted, study)
     origins = study.origins(one for one, _ in present.values())
     if answers:
-        write_answers(new, answers, study, picture_at)
+        write_answers(new, answers, study, picture_at, (".png",))
         pairs = pairs_of(study)
         write_nearness(new / "nearness.csv", pairs, study)
-        draw_nearness(new / "nearness", pairs, study)
+        if picture := nearness_picture(pairs, study):
+            save_picture(picture, new / "nearness", (".png",))
     write_runs(new, present, study)
     missing = _write_missing(new / "missing.csv", wanted, study)
     write_json(new / SUMMARY, _summary(content, origins, len(present), missing))

@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
 from reproduce.analysis.report_curves import report_curve
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.render.plotting import draw, stamp_of
+from reproduce.render.plotting import curves_picture, stamp_of
 from reproduce.study import Study
 from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import gap_to
@@ -96,8 +97,8 @@ def _row(pair: Pair) -> Sequence[object]:
     return (pair.series.figure, *report[:3], *counts, *compared)
 
 
-def draw_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> list[Path]:
-    """Draw every curve that is mostly there over the report's, by panels; the files, if there are any."""
+def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
+    """Every curve that is mostly there over the report's, by panels; None if there is none."""
     report, ours, notes, explained = [], [], {}, {}
     for pair in pairs:
         if not is_mostly_there(len(pair.common), len(pair.report.epochs)):
@@ -108,11 +109,11 @@ def draw_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> list[Path]
         report.append(pair.report._replace(panel=name))
         ours.append(pair.ours._replace(panel=name))
         until = f" to epoch {pair.common[-1]}" if pair.common[-1] < pair.report.epochs[-1] else ""
-        notes[ours[-1][:3]] = f"gap {gap_to(pair.report, pair.ours, len(pair.ours.epochs)):.1f}{until}"
+        gap = gap_to(pair.report, pair.ours, len(pair.ours.epochs))
+        notes[ours[-1][:3]] = f"gap {gap:.1f}{until}" if np.isfinite(gap) else ""
     if not ours:
-        return []
-    return draw(
-        path,
+        return None
+    return curves_picture(
         "Curves trained at the report's own scale",
         report,
         ours,

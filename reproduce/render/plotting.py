@@ -104,8 +104,7 @@ def stamp_of(profile: str, is_synthetic: bool) -> str:
     return "\n".join([*lines, *(["smoke test: no result"] if profile == "smoke" else [])])
 
 
-def draw(
-    path: Path,
+def curves_picture(
     title: str,
     report: Sequence[Curve],
     ours: Sequence[Curve],
@@ -115,20 +114,16 @@ def draw(
     stamp: str = "",
     notes: Mapping[tuple[str, str, str], str] = MappingProxyType({}),
     explained: Mapping[str, str] = NOTHING,
-) -> list[Path]:
-    """Draw one figure as PNG, SVG and PDF.
+) -> Figure:
+    """One figure.
 
     Args:
-        path: without suffix.
         report, ours: their curves; a panel for each (panel, quantity) of ours. What ours lacks is left out.
         caption: sentences; those that fit under the figure in two lines are printed, the first one in any case.
         is_overlaid: the report's curves dashed under ours, and not above them in axes of their own.
         stamp: across our curves: `stamp_of`.
         notes: beneath the names of our curves, by panel, series and quantity.
         explained: what to print in place of a panel's or a series' name.
-
-    Returns:
-        The files written.
     """
     looks = looks_of(curve.series for curve in ours)
     kinds = list(dict.fromkeys((curve.panel, curve.quantity) for curve in ours))
@@ -176,23 +171,19 @@ def draw(
     else:
         height = (HEIGHT_OF_ONE_ROW if len(rows) == 1 else HEIGHT_OF_TWO)[columns - 1]
     key = _overlay_key(ours, notes) if is_overlaid and has_report else []
-    return save_picture(_compose(title, rows, columns, height, caption, key), path)
+    return _compose(title, rows, columns, height, caption, key)
 
 
-def draw_candidates(path: Path, title: str, panels: Sequence[Panel], caption: Sequence[str]) -> list[Path]:
-    """Draw panels in two columns, each with the report's curve dashed in black among those that may be it.
+def candidates_picture(title: str, panels: Sequence[Panel], caption: Sequence[str]) -> Figure:
+    """Panels in two columns, each with the report's curve dashed in black among those that may be it.
 
     Args:
-        path: without suffix.
         panels: of `candidates_panel`.
-        caption: as for `draw`.
-
-    Returns:
-        The files written.
+        caption: as for `curves_picture`.
     """
     rows = [Row(row, shares_limits=False) for row in _in_rows(panels, 2)]
     key = [(REPORT_LOOK, True, REPORT_NAME)]
-    return save_picture(_compose(title, rows, min(2, len(panels)), HEIGHT_IN_GRID + 0.2, caption, key), path)
+    return _compose(title, rows, min(2, len(panels)), HEIGHT_IN_GRID + 0.2, caption, key)
 
 
 def candidates_panel(
@@ -203,7 +194,7 @@ def candidates_panel(
     notes: Mapping[str, str],
     stamp: str,
 ) -> Panel:
-    """A panel of `draw_candidates`.
+    """A panel of `candidates_picture`.
 
     Args:
         report: the report's curve.
@@ -222,7 +213,7 @@ def candidates_panel(
 
 
 def save_picture(figure: Figure, path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
-    """Write a picture under `path` with each suffix, without dates, so that equal pictures are equal."""
+    """Write a picture under `path` with each suffix, without dates, so that equal pictures are equal; the files."""
     metadata = {
         ".png": {"Software": None},
         ".svg": {"Date": None, "Creator": None},
@@ -360,7 +351,7 @@ def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
     values = values[np.isfinite(values)]
     if not values.size:
         return 0.0, 100.0
-    margin = 0.06 * max(np.ptp(values), 1.0)
+    margin = max(0.06 * np.ptp(values), 1.0)
     return max(values.min() - margin, 0.0), min(values.max() + margin, 101.0)
 
 

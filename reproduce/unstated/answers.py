@@ -1,4 +1,4 @@
-"""What `infer` found, for readers: a table on the terminal, settings.csv, settings.md and settings.png."""
+"""What `infer` found, for readers: a table on the terminal, settings.csv, settings.md and a picture."""
 
 import json
 import math
@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from reproduce.analysis.curves import SYNTHETIC_MARK
 from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.profiles import Options
-from reproduce.render.plotting import candidates_panel, draw_candidates, stamp_of
+from reproduce.render.plotting import SUFFIXES, candidates_panel, candidates_picture, save_picture, stamp_of
 from reproduce.render.tables import markdown_rows
 from reproduce.study import Study
 from reproduce.text import counted, format_table, shown
@@ -137,12 +138,19 @@ def write_csv(path: Path, answers: Sequence[Answer], study: Study) -> None:
     write_atomically(path, csv_bytes(lines))
 
 
-def write_answers(folder: Path, answers: Sequence[Answer], study: Study, picture_at: str = "") -> list[Path]:
-    """Write settings.csv, settings.md and the picture settings.png, .svg and .pdf; the files written.
+def write_answers(
+    folder: Path,
+    answers: Sequence[Answer],
+    study: Study,
+    picture_at: str = "",
+    suffixes: Sequence[str] = SUFFIXES,
+) -> list[Path]:
+    """Write settings.csv, settings.md and the picture; the files written.
 
     Args:
         folder: where they go.
         picture_at: the folder in which settings.md, if it is moved away, finds its picture.
+        suffixes: of the picture, .png first.
 
     Raises:
         BadInput: a run in the store used other data.
@@ -158,10 +166,11 @@ def write_answers(folder: Path, answers: Sequence[Answer], study: Study, picture
     ]
     made_with = study.origins(experiments).engines_text or "nothing trained yet"
     write_csv(path.with_suffix(".csv"), answers, study)
-    pictures = draw(path, answers, study)
+    picture = picture_of(answers, study)
+    pictures = save_picture(picture, path, suffixes) if picture else []
     page = path.with_suffix(".md")
-    picture = (Path(picture_at) / pictures[0].name).as_posix() if pictures else ""
-    write_atomically(page, markdown(answers, study, made_with, picture).encode())
+    link = (Path(picture_at) / pictures[0].name).as_posix() if pictures else ""
+    write_atomically(page, markdown(answers, study, made_with, link).encode())
     return [path.with_suffix(".csv"), page, *pictures]
 
 
@@ -222,8 +231,8 @@ def _known() -> list[str]:
     ]
 
 
-def draw(path: Path, answers: Sequence[Answer], study: Study) -> list[Path]:
-    """A panel for each of the report's curves that a trained candidate stands beside; the files, if there are any."""
+def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
+    """A panel for each of the report's curves that a trained candidate stands beside; None if there is no such one."""
     scale, dataset, options = study.scale, study.dataset, study.options
     stamp = stamp_of(options.profile, dataset.is_synthetic)
     panels = []
@@ -238,14 +247,14 @@ def draw(path: Path, answers: Sequence[Answer], study: Study) -> list[Path]:
                 title = name_of(curve).replace("figure", "Figure", 1)
                 panels.append(candidates_panel(title, report_curve(curve), ours, chosen, notes, stamp))
     if not panels:
-        return []
+        return None
     caption = [
-        "✓: nearest in the mean of a question's curves. Gap: mean distance from the report's curve, in points; "
-        "candidates far off are stopped early.",
+        "✓: nearest in the mean of a question's curves. Gap: mean distance from the report's curve, in points, over "
+        "the epochs that candidates are compared on.",
         f"Ours: {options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, "
         f"{counted(scale.seeds, 'seed')}.",
     ]
-    return draw_candidates(path, "Which setting comes nearest to the report's curves?", panels, caption)
+    return candidates_picture("Which setting comes nearest to the report's curves?", panels, caption)
 
 
 def _note(one: Standing, place: int, answer: Answer) -> str:

@@ -11,7 +11,8 @@ from figures import background
 from figures.vgg import COLUMNS, layers_of
 from figures.vgg_tables import PRINTED_MILLIONS, memory_table_as_printed, table_1, table_2, tables
 from reproduce.errors import BadInput
-from reproduce.render.tables import Table, as_csv, as_markdown, picture
+from reproduce.render.tables import Table, as_csv, as_latex, as_markdown, picture
+from tests.helpers.pictures import assert_readable
 
 # The memory table of the report's background, word for word.
 MEMORY_TABLE = """\
@@ -122,33 +123,50 @@ def test_memory_tables_add_up(name, values, counts):
 
 
 def test_markdown_keeps_every_character_and_every_cell():
-    table = Table("t", "A_B", ["a|b", "n"], [["2*2", 1234567], ["x", 8]], ["1*1"], bold={(0, 0)}, marked={(1, 1)})
+    table = Table("t", "A_B", ["a|b", "n"], [["2*2", 1234567], ["x", 8]], ["1*1 $ <b>"], bold={(0, 0)}, marked={(1, 1)})
     assert as_markdown(table) == (
-        "# A\\_B\n\n| a\\|b | n |\n| --- | ---: |\n| **2\\*2** | 1,234,567 |\n| x | 8 † |\n\n1\\*1\n"
+        "# A\\_B\n\n| a\\|b | n |\n| --- | ---: |\n| **2\\*2** | 1,234,567 |\n| x | 8 † |\n\n1\\*1 \\$ \\<b>\n"
     )
     assert as_csv(table) == "a|b,n\n2*2,1234567\nx,8\n"
 
 
 @pytest.mark.parametrize("table", tables(), ids=lambda table: table.name)
 def test_no_text_of_a_picture_runs_into_another_or_over_its_edge(table):
-    assert_no_overlaps(picture(table))
+    assert_readable(picture(table))
 
 
 def test_no_text_of_figure_1_runs_into_another_or_over_its_edge():
-    assert_no_overlaps(background.figure_1())
+    assert_readable(background.figure_1())
 
 
-def assert_no_overlaps(figure):
-    with matplotlib.rc_context(background.STYLE):
-        figure.draw_without_rendering()
-        texts = [text for text in figure.axes[0].texts if text.get_text()]
-        boxes = [text.get_window_extent() for text in texts]
-    width, height = figure.bbox.size
-    for i, box in enumerate(boxes):
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, texts[i].get_text()
-        for j in range(i):
-            apart = box.x1 < boxes[j].x0 or boxes[j].x1 < box.x0 or box.y1 < boxes[j].y0 or boxes[j].y1 < box.y0
-            assert apart, (texts[i].get_text(), texts[j].get_text())
+def test_latex_has_every_cell_and_nothing_in_it_is_a_command():
+    hostile = Table(
+        "t",
+        r"$\frac$ 100%_",
+        ["a|b", "n~^"],
+        [["[x]", 1234567], ["*{y}", 8]],
+        ["a & #1"],
+        bold={(0, 1)},
+        marked={(1, 1)},
+    )
+    text = as_latex(hostile)
+    assert r"\caption{\$\textbackslash{}frac\$ 100\%\_}" in text
+    assert r"a\textbar{}b & n\textasciitilde{}\textasciicircum{} \\" in text
+    assert "    {}[x] & \\textbf{1,234,567} \\\\\n    {}*\\{y\\} & 8 $\\dagger$ \\\\\n" in text
+    assert r"{\footnotesize a \& \#1}" in text
+    assert r"\begin{tabular}{lr}" in text
+    for table in tables():
+        lines = [line for line in as_latex(table).splitlines() if line.endswith(r"\\")]
+        assert len(lines) == 1 + len(table.rows)
+        assert {len(re.split(r"(?<!\\)&", line)) for line in lines} == {len(table.header)}
+        assert as_latex(table).isascii()
+
+
+def test_a_table_s_names_are_printed_as_they_are():
+    names = [r"$\frac$", "x_1^2 $a$", "50% & more"]
+    shown = picture(Table("t", names[0], names, [names], names))
+    shown.draw_without_rendering()
+    assert [text.get_text() for text in shown.axes[0].texts].count(names[0]) == 4
 
 
 def test_figure_1_frames_a_d_and_e():
@@ -170,8 +188,8 @@ def test_the_command_writes_figure_and_tables(tmp_path):
     folder = tmp_path / "smoke"
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     names = ["table-1", "table-2", "memory-table-as-printed", "memory-table-224", "memory-table-32"]
-    expected = {f"tables/{name}.{suffix}" for name in names for suffix in ("csv", "md", "png")}
-    assert written == expected | {"figure-1.png", "figure-1.svg", "figure-1.csv"}
+    expected = {f"tables/{name}.{suffix}" for name in names for suffix in ("csv", "md", "tex", "png")}
+    assert written == expected | {"figure-1.png", "figure-1.svg", "figure-1.pdf", "figure-1.csv"}
     for name in written:
         assert name in done.stdout
     for picture_file in folder.rglob("*.png"):
@@ -189,7 +207,7 @@ def test_equal_runs_write_equal_pictures(tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         background.make_figure_1(tmp_path / name)
-    for suffix in ("png", "svg", "csv"):
+    for suffix in ("png", "svg", "pdf", "csv"):
         assert (tmp_path / "a" / f"figure-1.{suffix}").read_bytes() == (
             tmp_path / "b" / f"figure-1.{suffix}"
         ).read_bytes()

@@ -46,13 +46,13 @@ def no_ink(monkeypatch):
     """Pictures that take no time to draw; the names of those drawn."""
     drawn = []
 
-    def draw(path, *_):
+    def draw(picture, path):
         drawn.append(path.name)
         path.with_suffix(".png").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(16))
         return [path.with_suffix(".png")]
 
-    monkeypatch.setattr(figure, "draw", draw)
-    monkeypatch.setattr(background, "make_figure_1", lambda folder: draw(folder / "figure-1"))
+    monkeypatch.setattr(figure, "save_picture", draw)
+    monkeypatch.setattr(background, "make_figure_1", lambda folder: draw(None, folder / "figure-1"))
     return drawn
 
 
@@ -72,14 +72,14 @@ def jobs_of(wanted, folder):
 
 
 def test_one_figure_that_fails_does_not_stop_the_others(tmp_path, trained, no_ink, monkeypatch, capsys):
-    draw = figure.draw
+    draw = figure.save_picture
 
-    def fails_at_4(path, *rest):
+    def fails_at_4(picture, path):
         if path.name == "figure-4":
             raise ValueError("no ink\nand more")
-        return draw(path, *rest)
+        return draw(picture, path)
 
-    monkeypatch.setattr(figure, "draw", fails_at_4)
+    monkeypatch.setattr(figure, "save_picture", fails_at_4)
     monkeypatch.setattr(background, "make_figure_1", lambda folder: 1 / 0)
     with pytest.raises(Failure, match=r"^2 of 10 figures could not be made, the others are: figure 1, figure 4$"):
         command.main(["all", *arguments(tmp_path)])

@@ -12,6 +12,7 @@ import pytest
 
 from figures.publish import exchange, headline
 from figures.publish import folder as publication
+from figures.publish.nearness import nearness_picture, pairs_of
 from figures.publish.runs import restore_runs
 from figures.sections import CLAIMS, FIGURES
 from reproduce import study
@@ -28,6 +29,7 @@ from reproduce.unstated.race import last_epoch, race
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
+from tests.helpers.pictures import assert_names_lie_clear, assert_readable, texts_of
 from tests.helpers.processes import ROOT, run_python
 
 REAL = replace(DATASET, name="CIFAR-10 | made up", is_synthetic=False)
@@ -216,9 +218,16 @@ def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, 
     of_6 = [row for row in rows(out / "nearness.csv") if row["figure"] == "6"]
     assert {row["mean_absolute_gap"] for row in of_6} == {"2.0000"}
     assert [row["epochs_compared"] for row in of_6 if row["series"] == "Adam"] == ["8", "15"]
-    # Only curves that are mostly there are drawn.
-    picture = (out / "nearness.svg").read_text()
-    assert "Figure 6, max pooling" in picture
+    # Every curve of the README's table is drawn, with its gap, and none that has fewer epochs.
+    near = [
+        row for row in rows(out / "nearness.csv") if 2 * int(row["epochs_compared"]) >= int(row["epochs_in_report"])
+    ]
+    picture = nearness_picture(pairs_of(Study(options, REAL)), Study(options, REAL))
+    assert_readable(picture)
+    assert_names_lie_clear(picture)
+    gaps = [text.words for text in texts_of(picture) if text.words.startswith("gap ")]
+    assert sorted(gap.split()[1] for gap in gaps) == sorted(f"{float(row['mean_absolute_gap']):.1f}" for row in near)
+    assert sorted(path.name for path in out.glob("nearness.*")) == ["nearness.csv", "nearness.png"]
     text = headline.headline(out.parent)
     assert "](docs/results/full/nearness.png)" in text
     near = [r for r in rows(out / "nearness.csv") if int(r["epochs_compared"]) >= int(r["epochs_in_report"]) / 2]

@@ -248,7 +248,7 @@ def test_the_files_say_what_was_found_and_on_which_data(store):
     study = Study(options, DATASET)
     held([QUESTION], study, train)
     files = write_answers(folder / "smoke", race([QUESTION, QUESTIONS[0]], study), study)
-    assert [path.name for path in files] == ["settings.csv", "settings.md", "settings.png", "settings.svg"]
+    assert [path.name for path in files] == [f"settings.{suffix}" for suffix in ("csv", "md", "png", "svg", "pdf")]
     with files[0].open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["candidate"] for row in rows[:4]] == ["rate 0.1", "rate 0.2", "rate 0.3", "rate 0.4"]
@@ -271,7 +271,7 @@ def test_the_command_trains_ranks_and_goes_on(tmp_path, capsys):
     assert "rate 0.001" in printed
     assert "synthetic images (not CIFAR-10)" in printed
     before = {path: path.read_bytes() for path in drawn(tmp_path).iterdir()}
-    assert len(before) == 4
+    assert len(before) == 5
     main(arguments)
     assert "2 runs wanted, 2 already trained" in capsys.readouterr().out
     assert {path: path.read_bytes() for path in drawn(tmp_path).iterdir()} == before
