@@ -214,26 +214,46 @@ def test_the_readme_is_written_from_the_published_files(published, tmp_path):
     _, out = published
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{headline.BEGIN}\nwas here before\n{headline.END}\nafter\n")
-    headline.update(readme, out.parent)
+    page = tmp_path / "claims.md"
+    shutil.copy(readme, page)
+    headline.update(readme, out.parent, page)
     text = readme.read_text()
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "was here before" not in text
     verdicts = [row["verdict"] for row in rows(out / "claims.csv")]
-    assert f"**{verdicts.count('reproduced')} reproduced**" in text
-    assert sum(line.startswith("| ") for line in text.splitlines()) == len(CLAIMS) + 2
+    assert "3 are arithmetic (2 of them right)" in text
+    assert f"**{verdicts.count('inconclusive')} inconclusive**" in text
+    tables = page.read_text()
+    assert sum(line.startswith("| ") for line in tables.splitlines()) == len(CLAIMS) + 2
     (out / "claims.csv").write_text((out / "claims.csv").read_text().replace(",reproduced,", ",contradicted,", 1))
-    assert headline.with_headline(text, out.parent) != text
+    assert headline.headline(out.parent) not in text
+    assert headline.claims_tables(out.parent) not in tables
 
 
 def test_a_readme_without_a_place_for_them_is_refused():
     with pytest.raises(BadInput, match=r"README\.md"):
-        headline.with_headline("nothing here", ROOT)
+        headline.with_results("nothing here", "", "README.md")
 
 
-def test_the_readme_says_what_the_published_files_say():
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert headline.with_headline(text, ROOT / "docs" / "results") == text
+@pytest.mark.parametrize(
+    ("page", "results"), [("README.md", headline.headline), ("docs/claims.md", headline.claims_tables)]
+)
+def test_the_pages_say_what_the_published_files_say(page, results):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert headline.with_results(text, results(ROOT / "docs" / "results"), page) == text
+
+
+def test_times_are_published_round_by_round_and_serve_a_machine_that_has_none(published, tmp_path):
+    options, out = published
+    times = rows(out / "times.csv")
+    assert {row["round"] for row in times} == {"0", "1", "2", "3", "4"}
+    assert {row["timed"] for row in times} == {"step", "epoch"}
+    assert {row["engine"] for row in times} == {"chainer"}
+    shutil.copytree(out, tmp_path / "out")
+    publication.publish(tmp_path / "out", Study(replace(options, results=str(tmp_path / "elsewhere")), REAL))
+    assert (tmp_path / "out" / "times.csv").read_bytes() == (out / "times.csv").read_bytes()
+    assert (tmp_path / "out" / "effects.csv").read_bytes() == (out / "effects.csv").read_bytes()
 
 
 @pytest.mark.parametrize("profile", ["quick", "full"])
