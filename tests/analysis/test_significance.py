@@ -51,7 +51,7 @@ def test_intervals_hold_at_once_and_say_what_corrected_p_values_say():
 
 
 def test_a_prior_is_found_again():
-    """Variances drawn from a scaled inverse chi-square with known parameters, each seen with four degrees of freedom."""
+    """Variances drawn from a scaled inverse chi-square that is known, each seen with four degrees of freedom."""
     random = np.random.default_rng(8)
     true = 3.0 * 10 / random.chisquare(10, 4000)
     found = prior_of(true * random.chisquare(4, 4000) / 4, [4] * 4000)
