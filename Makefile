@@ -1,34 +1,48 @@
 # One command a figure: `make help` lists them. Everything runs in .venv, which the first target makes.
 
-PYTHON ?=
-BIN := .venv/bin
+# What stands behind the targets, and nothing of the same name in the environment. Text stays what it is: a $ in it names
+# no variable, and $(shell ...) runs nothing.
+given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
+$(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
+override PYTHON := $(value PYTHON)
+export PYTHON
+# LATEST=1 is an environment of its own, with the newest packages in place of the lock's.
+latest := $(and $(filter LATEST,$(given)),$(filter 1,$(LATEST)))
+ENVIRONMENT := .venv$(if $(latest),-latest)
+BIN := $(ENVIRONMENT)/bin
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure-8 figure-9 figure-10
 
-# What can be set on the command line; each becomes the option of the same name: SEEDS=5 is --seeds=5.
+# What can be set; each becomes the option of the same name: SEEDS=5 is --seeds=5.
 # The values go through the environment, so that no shell character in them can be misread.
 SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER
-export $(SETTINGS) TARGET
-given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name)))
-unknown := $(filter-out $(SETTINGS) TARGET PYTHON,$(given))
+settings := $(foreach name,$(filter $(SETTINGS) TARGET,$(given)),$(if $($(name)),$(name)))
+export $(settings)
+unknown := $(filter-out $(SETTINGS) TARGET VERBOSE PYTHON LATEST,$(given))
 ifneq ($(unknown),)
-$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET PYTHON)
+$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET VERBOSE PYTHON LATEST)
 endif
+define newline
+
+
+endef
+quoted = '$(subst $(newline), ,$(subst ','\'',$(1)))'
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
-OPTIONS = $(foreach name,$(SETTINGS),$(if $($(name)),--$(call lower,$(name))="$$$(name)"))
+OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)") $(if $(filter VERBOSE,$(given)),--verbose)
 
 .DEFAULT_GOAL := help
-.PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow bench lint clean distclean
+.PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow check-platforms bench lint lock clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
-	@echo 'Settings, after any target: PROFILE=quick|smoke|full DATA=FILE|synthetic SEEDS=n EPOCHS=n TRAIN_SIZE=n TEST_SIZE=n'
-	@echo 'BATCH_SIZE=n WIDTH=f DEVICE=-1|0|... ENGINE=auto|chainer|fast RESULTS=DIR JOBS=n SCHEDULER=ADDRESS. The interpreter: PYTHON=python3.11.'
+	@echo 'Settings, after any target: PROFILE=quick|smoke|evening|overnight|full DATA=FILE|synthetic SEEDS=n EPOCHS=n TRAIN_SIZE=n TEST_SIZE=n'
+	@echo 'BATCH_SIZE=n WIDTH=f DEVICE=-1|0|... ENGINE=auto|chainer|fast RESULTS=DIR JOBS=n SCHEDULER=ADDRESS VERBOSE=1 (a line an epoch).'
+	@echo 'The interpreter: PYTHON=python3.11; the newest packages: LATEST=1.'
 
-all-figures: .venv/installed ## figures 1 to 10: first all missing runs, each once, then the pictures
+all-figures: $(ENVIRONMENT)/installed ## figures 1 to 10: first all missing runs, each once, then the pictures
 	@$(BIN)/python -m figures all $(OPTIONS)
 
-$(FIGURES): .venv/installed
+$(FIGURES): $(ENVIRONMENT)/installed
 	@$(BIN)/python -m figures.$(SECTION) $(@:figure-%=%) $(OPTIONS)
 
 figure-1: SECTION := background
@@ -50,19 +64,26 @@ figure-9: ## section 6: with and without 4x data augmentation
 figure-10: SECTION := best_model
 figure-10: ## section 7: before and after tuning
 
-plan: .venv/installed ## what TARGET=figure-N|claims|all-figures would train, and how long that takes; nothing is trained
-	@$(BIN)/python -m figures plan $(if $(TARGET),--target="$$TARGET") $(OPTIONS)
+# A figure that a section has and the list above has not; and any other name, to be told what there is.
+figure-%: $(ENVIRONMENT)/installed
+	@$(BIN)/python -m figures $(call quoted,$@) $(OPTIONS)
 
-tables: .venv/installed ## tables 1 and 2 and the memory table, as printed and as they should be
+.DEFAULT:
+	@if [ -x $(BIN)/python ]; then $(BIN)/python -m figures $(call quoted,$@); else echo 'no such target; make help lists them' >&2; exit 2; fi
+
+plan: $(ENVIRONMENT)/installed ## what TARGET=figure-N|claims|all-figures would train, and how long that takes; nothing is trained
+	@$(BIN)/python -m figures plan $(if $(filter TARGET,$(settings)),--target="$$TARGET") $(OPTIONS)
+
+tables: $(ENVIRONMENT)/installed ## tables 1 and 2 and the memory table, as printed and as they should be
 	@$(BIN)/python -m figures.background tables $(OPTIONS)
 
-claims: .venv/installed ## decide every claim of the report: trains what is missing, measures times, writes claims.csv
+claims: $(ENVIRONMENT)/installed ## decide every claim of the report: trains what is missing, measures times, writes claims.csv
 	@$(BIN)/python -m figures claims $(OPTIONS)
 
-compare: .venv/installed ## compare the figures made so far with the report's, and write comparison.csv
+compare: $(ENVIRONMENT)/installed ## compare the figures made so far with the report's, and write comparison.csv
 	@$(BIN)/python -m figures compare $(OPTIONS)
 
-report: .venv/installed ## the report page, results/<profile>/report.html, from what has been made
+report: $(ENVIRONMENT)/installed ## the report page, results/<profile>/report.html, from what has been made
 	@$(BIN)/python -m figures report $(OPTIONS)
 
 # Asked for together, under -j too, each of these comes after what it is made from; times are measured undisturbed.
@@ -72,48 +93,64 @@ compare: | $(call asked,all-figures $(FIGURES) claims)
 report: | $(call asked,all-figures $(FIGURES) tables claims compare)
 publish: | $(call asked,all-figures $(FIGURES) tables claims compare report)
 
-publish: .venv/installed ## put what has been made into docs/results, and the headline into README.md
+publish: $(ENVIRONMENT)/installed ## put what has been made into docs/results, and the headline into README.md
 	@$(BIN)/python -m figures publish $(OPTIONS)
 
-data: .venv/installed ## download CIFAR-10 (170 MB), check it, and write data/CIFAR10.hdf5
+data: $(ENVIRONMENT)/installed ## download CIFAR-10 (170 MB), check it, and write data/CIFAR10.hdf5
 	@$(BIN)/python -m reproduce data
 
-test: .venv/installed-test ## run the tests
+test: $(ENVIRONMENT)/installed-test ## run the tests
 	$(BIN)/python -m pytest
 
-test-slow: .venv/installed-test ## run the long tests too: 50 kills, 10,000 spoilt files, 200 epochs, and the like
+test-slow: $(ENVIRONMENT)/installed-test ## run the long tests too: 50 kills, 10,000 spoilt files, 200 epochs, and the like
 	$(BIN)/python -m pytest -m 'slow or not slow'
 
-bench: .venv/installed-bench ## speed of the engine beside stock Chainer and PyTorch, in one run (needs PyTorch)
+check-platforms: .venv/installed-test ## the engine on emulated processors: arm64, and x86-64 without AVX (an hour; needs qemu-user)
+	.ci/emulated
+
+bench: $(ENVIRONMENT)/installed-bench ## speed of the engine beside stock Chainer and PyTorch, in one run (needs PyTorch)
 	$(BIN)/python -m benchmarks
 
-lint: .venv/installed-test ## check the style of the code
+lint: $(ENVIRONMENT)/installed-test ## check the style of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# uv reads what the files hold, and keeps each version that setup.py still allows.
+LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock'
+lock: .venv/installed-test ## requirements*.lock anew, after a change of setup.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	printf 'setuptools<81\nwheel\n' | $(BIN)/$(LOCK) - -o requirements-build.lock
+	$(BIN)/$(LOCK) -b requirements-build.lock -c requirements-build.lock setup.py -o requirements.lock
+	$(BIN)/$(LOCK) -b requirements-build.lock -c requirements-build.lock -c requirements.lock --extra test setup.py -o requirements-test.lock
 
 clean: ## remove the results; data/ and .venv stay
 	rm -rf results
 
 distclean: clean ## remove .venv, too
-	rm -rf .venv build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest build *.egg-info .pytest_cache .ruff_cache .hypothesis
 
-# Chainer's build needs pkg_resources (setuptools below 81), which an isolated build environment would not have.
-.venv/installed: setup.py
-	@set -e; \
-	for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python3.10); do \
-	  if $$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then found=$$python; break; fi; \
+# Python 3.10 to 3.14 under any of its names, or else a newer one; install.py says what a newer one lacks.
+INSTALL = @found=; newer=; older=; \
+	for python in $(if $(PYTHON),"$$PYTHON",python3 python3.14 python3.13 python3.12 python3.11 python3.10 python); do \
+	  version=$$("$$python" -c 'import sys; print("%d %02d" % sys.version_info[:2])' 2>/dev/null) || version=none; \
+	  case $$version in \
+	    none) ;; \
+	    '3 10'|'3 11'|'3 12'|'3 13'|'3 14') found=$$python; break ;; \
+	    '2 '*|'3 0'*) older="$$older; $$python is $$("$$python" --version 2>&1)" ;; \
+	    *) newer=$${newer:-$$python} ;; \
+	  esac; \
 	done; \
-	if [ -z "$$found" ]; then echo 'Python 3.10 to 3.13 is needed, and none was found; PYTHON=/path/to/python3 names one' >&2; exit 2; fi; \
-	echo "making .venv with $$($$found --version) (once, about a minute)"; \
-	$$found -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'setuptools<81' wheel
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e .
-	@touch $@
+	found=$${found:-$$newer}; \
+	if [ -z "$$found" ]; then \
+	  [ -z "$$PYTHON" ] || [ -n "$$older" ] || older="; $$PYTHON does not start"; \
+	  echo "Python 3.10 or newer is needed$${older:-, and none was found}; PYTHON=/path/to/python3 names one" >&2; exit 2; \
+	fi; \
+	"$$found" install.py $(if $(latest),--latest)
 
-.venv/installed-test: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[test]'
-	@touch $@
+# The lock's versions, or with LATEST=1 setup.py's newest.
+$(ENVIRONMENT)/installed: setup.py $(if $(filter .venv,$(ENVIRONMENT)),$(wildcard requirements*.lock))
+	$(INSTALL)
 
-.venv/installed-bench: .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation -e '.[bench]'
-	@touch $@
+$(ENVIRONMENT)/installed-test $(ENVIRONMENT)/installed-bench: $(ENVIRONMENT)/installed
+	$(INSTALL) $(@:$(ENVIRONMENT)/installed-%=%)

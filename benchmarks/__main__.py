@@ -7,16 +7,22 @@ contestants run within seconds of each other while the machine's speed may drift
 import argparse
 import importlib.util
 import statistics
+import subprocess
 import sys
 import time
 
 from benchmarks.contestants import NAMES, TITLES, Case, Contestant
+from benchmarks.first_step import print_first_steps
 from benchmarks.operations import direct_gigaflops, print_operations
 
 REPORT_CASES = (
     Case("full width, batch 100"),
     Case("full width, batch 500", batch_size=500),
     Case("quarter width, batch 100", width=0.25),
+    Case("quarter width, batch 40", batch_size=40, width=0.25),
+    Case("quarter width, batch 25", batch_size=25, width=0.25),
+    Case("quarter width, batch 2: what a step costs at least", batch_size=2, width=0.25),
+    Case("quarter width, batch 40, beside a busy core", batch_size=40, width=0.25, beside_a_busy_core=True),
     Case("5 x 5 filters, batch 100", filter_size=5),
     Case("7 x 7 filters, batch 100", filter_size=7),
     Case("evaluation, batch 100", evaluation=True),
@@ -67,6 +73,7 @@ def run_case(case: Case, names: list[str], rounds: int, threads: int) -> None:
     """Time one case and print its table."""
     print(f"\n{case.title}", flush=True)
     contestants = {name: Contestant(name, case, threads) for name in [*names, "peak"]}
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if case.beside_a_busy_core else None
     try:
         times: dict[str, list[float]] = {name: [] for name in contestants}
         steps = {}
@@ -81,6 +88,9 @@ def run_case(case: Case, names: list[str], rounds: int, threads: int) -> None:
                 times[name].append(contestants[name].run(count))
         _print_table(case, {name: times[name] for name in steps if None not in times[name]}, contestants)
     finally:
+        if busy:
+            busy.kill()
+            busy.wait()
         for contestant in contestants.values():
             contestant.__exit__()
 
@@ -121,6 +131,8 @@ def main(arguments: list[str] | None = None) -> int:
         run_case(case, names, options.rounds, count)
         if options.ops:
             print_operations(case, options.rounds)
+    if chosen_cases(options) == REPORT_CASES:
+        print_first_steps(names, options.rounds, count)
     print(f"\n{time.monotonic() - start:.0f} s in all")
     return 0
 

@@ -34,6 +34,7 @@ class Case:
     width: float = 1.0
     filter_size: int = 3
     evaluation: bool = False
+    beside_a_busy_core: bool = False
 
 
 def _batch(case: Case) -> tuple[np.ndarray, np.ndarray]:
@@ -128,6 +129,17 @@ def make_step(name: str, case: Case, threads: int) -> Callable[[], None]:
         return _torch_step(case, compiled=name == "torch-compiled")
     np.random.seed(0)
     return _chainer_step(case, name)
+
+
+def first_step(name: str, case: Case, threads: int) -> None:
+    """One step in a fresh process, prepared as a training run prepares it."""
+    step = make_step(name, case, threads)
+    if name == "fast":
+        from reproduce import engine
+
+        with engine.using("fast"):
+            engine.prepare(step)
+    step()
 
 
 def peak_gflops(size: int = 2048) -> float:

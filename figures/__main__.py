@@ -1,4 +1,4 @@
-"""What spans the sections: python -m figures all | plan | claims | compare | report | publish"""
+"""What spans the sections: python -m figures all | plan | claims | compare | report | publish, or figure-N"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +14,7 @@ from figures.figure import (
     curves_of,
     finish,
     jobs_of,
+    make,
     missing_runs,
     print_comparison,
     scale_sentence,
@@ -27,6 +28,7 @@ from reproduce.analysis.comparison import Row, orders
 from reproduce.analysis.significance import VERDICTS
 from reproduce.cli import add_options, option, parser_for, run, suggestion
 from reproduce.errors import BadInput, Failure, first_line
+from reproduce.files import make_folder
 from reproduce.plan import step_times
 from reproduce.plan.plan import make_plan, print_plan
 from reproduce.profiles import Options
@@ -41,15 +43,6 @@ class PlanOptions(Options):
     """The options of every command that trains, and which of them is meant."""
 
     target: str = option("all-figures", parse_target, "what would be made: all-figures, claims or figure-N")
-
-
-def _make_folder(options: Options) -> None:
-    """Make the folder for figures and tables, before anything that takes time is done."""
-    folder = Path(options.results) / options.profile
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: expected a folder that can be written to: {error.strerror}") from None
 
 
 def _train(jobs: Sequence[Job], study: Study) -> str:
@@ -68,9 +61,9 @@ def all_command(options: Options) -> None:
     Raises:
         Failure: at the end, if a figure could not be made; the others are.
     """
-    _make_folder(options)
     check(options)
     study = Study.of(options)
+    make_folder(study.folder)
     _train(runs_for("all-figures", study), study)
     failed = []
     steps: list[tuple[str, Callable[[], object]]] = [("figure 1", lambda: background.make_figure_1(study.folder))]
@@ -107,10 +100,10 @@ def claims_command(options: Options) -> None:
     Raises:
         Failure: at the end, if runs failed; the claims that need them are `not tested`.
     """
-    _make_folder(options)
     check(options)
     study = Study.of(options)
     dataset, folder = study.dataset, study.folder
+    make_folder(folder)
     wanted = runs_for("claims", study)
     problem = _train(wanted, study)
     timed, epochs = networks_timed(CLAIMS, study), networks_timed(CLAIMS, study, step_times.EPOCH)
@@ -148,8 +141,8 @@ def compare_command(options: Options) -> None:
     Raises:
         Failure: there is no figure to compare.
     """
-    _make_folder(options)
     study = Study.of(options)
+    make_folder(study.folder)
     rows: dict[int, list[Row]] = {}
     made: list[Job] = []
     for number, figure in FIGURES.items():
@@ -179,7 +172,6 @@ def compare_command(options: Options) -> None:
 
 def report_command(options: Options) -> None:
     """Write report.html from what is there; nothing is trained for it."""
-    _make_folder(options)
     study = Study.of(options)
     path = study.folder / "report.html"
     layout.write(path, gather(study))
@@ -197,6 +189,8 @@ def publish_command(options: PublishOptions) -> None:
     print("published: the results in README.md and docs/claims.md", flush=True)
 
 
+# What make alone has, for whoever mistypes it there.
+MAKE_TARGETS = ("all-figures", "tables", "data", "test", "test-slow", "bench", "lint", "clean", "distclean", "help")
 COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {
     "all": (all_command, "Make figures 1 to 10."),
     "plan": (plan_command, "What a target would train, and what that takes; nothing is trained."),
@@ -210,16 +204,34 @@ COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {
 }
 
 
+def _figure_command(number: int) -> Callable[[Options], None]:
+    """The command that makes one figure, as its section's script does."""
+
+    def command(options: Options) -> None:
+        if number not in FIGURES:
+            folder = Path(options.results) / options.profile
+            make_folder(folder)
+            background.make_figure_1(folder)
+            return
+        check(options)
+        make(FIGURES[number], Study.of(options))
+
+    return command
+
+
 def main(arguments: list[str]) -> None:
     """The command line: `python -m figures COMMAND [options]`."""
-    if not arguments or arguments[0] not in COMMANDS:
-        usage = f"usage: python -m figures {' | '.join(COMMANDS)} [options]"
+    numbers = sorted({1, *FIGURES})
+    by_name = {f"figure-{number}": (_figure_command(number), f"Make figure {number}.") for number in numbers}
+    if not arguments or arguments[0] not in {**COMMANDS, **by_name}:
+        usage = f"usage: python -m figures {' | '.join(COMMANDS)} | figure-N [options]"
         if arguments and arguments[0] in ("-h", "--help"):
             print("\n".join([usage, "", *(f"  {name:9}{text}" for name, (_, text) in COMMANDS.items())]))
             return
         found = arguments[0] if arguments else "nothing"
-        raise BadInput(f"expected one of {', '.join(COMMANDS)}{suggestion(found, COMMANDS)}; found {found!r}")
-    command, description = COMMANDS[arguments[0]]
+        names = f"{', '.join(COMMANDS)} or figure-{numbers[0]} to figure-{numbers[-1]}"
+        raise BadInput(f"expected {names}{suggestion(found, [*COMMANDS, *MAKE_TARGETS, *by_name])}; found {found!r}")
+    command, description = {**COMMANDS, **by_name}[arguments[0]]
     parser = parser_for(f"python -m figures {arguments[0]}", description)
     kind = {"plan": PlanOptions, "publish": PublishOptions}.get(arguments[0], Options)
     add_options(parser, kind)

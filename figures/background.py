@@ -13,10 +13,11 @@ from figures.vgg_tables import PRINTED_MILLIONS, grid, is_added, memory_table_as
 from reproduce.analysis import curves
 from reproduce.cli import add_options, parser_for, run
 from reproduce.errors import BadInput
-from reproduce.files import csv_bytes, write_atomically
+from reproduce.files import csv_bytes, make_folder, write_atomically
 from reproduce.pattern import IMAGE_SIZE
 from reproduce.profiles import Options
-from reproduce.render.plotting import COLOURS, STYLE, save_picture
+from reproduce.render.looks import AMBER, BLUE, GREEN, STYLE
+from reproduce.render.plotting import save_picture
 from reproduce.render.tables import as_markdown, write_table
 
 NUMBER = "background"
@@ -31,7 +32,7 @@ FIGURES = {}
 
 TARGETS = ("1", "tables")
 # Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.
-FRAMES = {"A": COLOURS[0], "D": COLOURS[2], "E": COLOURS[5]}
+FRAMES = {"A": BLUE, "D": GREEN, "E": AMBER}
 # In units of a cell: a column is 1 wide, a row 1 high.
 CELL_INCHES = (1.28, 0.27)
 SIDE_COLUMNS = 2.2
@@ -119,21 +120,26 @@ def figure_1_csv() -> str:
 
 
 def make_figure_1(folder: Path) -> None:
-    """Write figure 1 as PNG, SVG and CSV, and say where."""
+    """Write figure 1 as PNG, SVG, PDF and CSV, and say where."""
     path = folder / "figure-1"
     with matplotlib.rc_context(STYLE):
-        files = save_picture(figure_1(), path, (".png", ".svg"))
+        files = save_picture(figure_1(), path)
     write_atomically(path.with_suffix(".csv"), figure_1_csv().encode())
     print(f"figure-1: {', '.join(map(str, [*files, path.with_suffix('.csv')]))}", flush=True)
 
 
-def make_tables(folder: Path) -> None:
-    """Write every table as CSV, Markdown and PNG, print table 2, and say where they are."""
+def write_tables(folder: Path) -> dict[str, list[Path]]:
+    """Write every table as CSV, Markdown, LaTeX and PNG into a folder `tables`; the files written, by its name."""
     folder = folder / "tables"
     folder.mkdir(exist_ok=True)
+    return {table.name: write_table(table, folder) for table in tables()}
+
+
+def make_tables(folder: Path) -> None:
+    """Write every table, print table 2, and say where they are."""
     print(as_markdown(table_2()))
-    for table in tables():
-        print(f"{table.name}: {', '.join(map(str, write_table(table, folder)))}", flush=True)
+    for name, files in write_tables(folder).items():
+        print(f"{name}: {', '.join(map(str, files))}", flush=True)
 
 
 def main(arguments: list[str]) -> None:
@@ -147,11 +153,9 @@ def main(arguments: list[str]) -> None:
         if target not in TARGETS:
             raise BadInput(f"{target}: expected {' or '.join(TARGETS)}")
     options = Options(**given)
+    # No data and no run: what is computed is the same in every folder of the profile.
     folder = Path(options.results) / options.profile
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: expected a folder that can be written to: {error.strerror}") from None
+    make_folder(folder)
     if "1" in targets:
         make_figure_1(folder)
     if "tables" in targets:

@@ -7,4 +7,6 @@ BASELINE = {"optimizer": "MomentumSGD", "pooling": "max", "dropout": 0.25}
 
 # Sections 1 and 2 do not state their optimizer; the baseline's is taken.
 BLOCKS = {"x1": ((2, 64),), "x2": ((2, 64), (2, 128)), "x3": ((2, 64), (2, 128), (2, 256))}
+# What their names stand for, in pictures.
+BLOCKS_EXPLAINED = {"x1": "x1: one block of two convolutions", "x2": "x2: two blocks", "x3": "x3: three blocks"}
 X3 = {**BASELINE, "dropout": 0.0, "blocks": BLOCKS["x3"]}

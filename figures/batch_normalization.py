@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from figures.baseline import BASELINE, BLOCKS, X3
+from figures.baseline import BASELINE, BLOCKS, BLOCKS_EXPLAINED, X3
 from figures.claims import measures
 from figures.claims.declare import AT_THE_END, Claim, Comparison, difference, undrawn
 from figures.dropout import FIGURE_5
@@ -39,6 +39,7 @@ FIGURE_3 = Figure(
         for name, normalized in SIDES.items()
     ),
     timed=dict.fromkeys(BLOCKS, tuple(SIDES)),
+    explained=BLOCKS_EXPLAINED,
 )
 FIGURES = {3: FIGURE_3}
 

@@ -2,7 +2,7 @@
 
 import math
 
-from figures.baseline import BASELINE, BLOCKS
+from figures.baseline import BASELINE, BLOCKS, BLOCKS_EXPLAINED
 from figures.claims import measures
 from figures.claims.declare import Claim, Comparison, difference
 from figures.figure import Figure, section_main
@@ -24,6 +24,7 @@ FIGURE_2 = Figure(
         Series(2, "", name, "train error (%)", {**BASELINE, "dropout": 0.0, "blocks": blocks}, EPOCHS)
         for name, blocks in BLOCKS.items()
     ),
+    explained=BLOCKS_EXPLAINED,
 )
 FIGURES = {2: FIGURE_2}
 

@@ -8,14 +8,13 @@ import numpy as np
 
 from reproduce.analysis.comparison import Row, last_values, orders
 from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
-from reproduce.analysis.report_curves import report_curves
+from reproduce.analysis.report_curves import report_curve, report_curves
 from reproduce.cli import add_options, parser_for, run
 from reproduce.errors import BadInput
 from reproduce.plan import step_times
-from reproduce.profiles import Options
+from reproduce.profiles import PROFILES, Options
 from reproduce.render.comparison import order_sentence, table
-from reproduce.render.plotting import draw
-from reproduce.store.provenance import Origins
+from reproduce.render.plotting import draw, stamp_of
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import check, train_missing
@@ -29,12 +28,14 @@ class Figure:
     Attributes:
         series: its curves.
         timed: pairs of series, by panel, whose run time the figure compares: the first one's over the second one's.
+        explained: by panels' and series' names that do not explain themselves, what the picture says in their place.
     """
 
     number: int
     title: str
     series: tuple[Series, ...]
     timed: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    explained: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -85,17 +86,55 @@ def compare(figure: Figure, ours: Sequence[Curve]) -> list[Row]:
     return last_values(report_curves(figure.number), ours)
 
 
-def caption_of(study: Study, epochs: str, found: Origins) -> str:
-    """Profile, data, seeds, epochs and engine of our half of a figure, and a warning where runs differ."""
+def caption_of(figure: Figure, study: Study) -> list[str]:
+    """What the numbers of our half of a figure are from, in sentences, the most telling first.
+
+    The picture has as many of them as fit in two lines; the page has room for all.
+
+    Raises:
+        BadInput: runs in the store used other data.
+    """
+    jobs = jobs_of(figure, study)
+    found = study.origins(job.experiment for job in jobs)
+    return [
+        made_from(study, [job.epochs for job in jobs]),
+        run_time_sentence(figure, study, times_of(study.folder / figure.name)),
+        *found.warnings(),
+        f"Width {study.scale.width:g}, batch size {study.scale.batch_size}, {found.engines_text}.",
+        "The report's curves are read off its published figure.",
+    ]
+
+
+def made_from(study: Study, epochs: Iterable[int]) -> str:
+    """Profile, data, epochs and seeds of curves of ours, in a sentence."""
     scale, dataset = study.scale, study.dataset
-    seeds = counted(scale.seeds, "seed") + (", line: mean, band: lowest to highest" if scale.seeds > 1 else "")
-    caption = (
-        f"Reproduction: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training and "
-        f"{len(dataset.y_test):,} test images, {epochs} epochs, {seeds}, "
-        f"width {scale.width:g}, batch size {scale.batch_size}, {found.engines_text}. "
-        "The report's curves are read off its published figure."
+    seeds = counted(scale.seeds, "seed") + (" (band: lowest to highest)" if scale.seeds > 1 else "")
+    lengths = " or ".join(map(str, sorted(set(epochs))))
+    return (
+        f"Ours: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training and "
+        f"{len(dataset.y_test):,} test images, {lengths} epochs, {seeds}."
     )
-    return " ".join([caption, *found.warnings()])
+
+
+def is_overlaid(figure: Figure, study: Study) -> bool:
+    """Whether the report's curves are drawn under ours, in the same axes.
+
+    They are at the report's own scale, and where our runs use all images and are as long as the report's: elsewhere
+    ours say nothing beside the report's values.
+    """
+    if study.is_report_scale:
+        return True
+    uses_all_images = not study.dataset.is_synthetic and len(study.dataset.y_train) == PROFILES["full"].train_size
+    curves = [(report_curve(series), study.scale.epochs or series.epochs) for series in figure.series]
+    return uses_all_images and all(curve is None or curve.epochs[-1] < epochs for curve, epochs in curves)
+
+
+def arrangement(figure: Figure, study: Study) -> str:
+    """Which curves of a picture are whose, in words."""
+    if not report_curves(figure.number):
+        return "Our curves"
+    places = ("Dashed", "solid") if is_overlaid(figure, study) else ("Above", "below, in axes of their own")
+    return f"{places[0]}: the report's own curves; {places[1]}: ours"
 
 
 def scale_sentence(study: Study) -> str:
@@ -147,15 +186,27 @@ def draw_figure(figure: Figure, ours: Sequence[Curve], study: Study) -> list[Pat
     """Draw a figure and write its CSV; the files written."""
     study.folder.mkdir(parents=True, exist_ok=True)
     path = study.folder / figure.name
-    jobs = jobs_of(figure, study)
-    lengths = " or ".join(map(str, sorted({job.epochs for job in jobs})))
-    caption = caption_of(study, lengths, study.origins(job.experiment for job in jobs))
-    caption = f"{caption} {run_time_sentence(figure, study, times_of(path))}".rstrip()
     is_synthetic = study.dataset.is_synthetic
     write_curves(path.with_suffix(".csv"), ours, is_synthetic)
-    title = f"Figure {figure.number}. {figure.title}"
-    files = draw(path, title, report_curves(figure.number), ours, caption, is_synthetic)
+    overlaid = is_overlaid(figure, study)
+    files = draw(
+        path,
+        f"Figure {figure.number}. {figure.title}",
+        report_curves(figure.number),
+        ours,
+        caption_of(figure, study),
+        is_overlaid=overlaid,
+        stamp=stamp_of(study.options.profile, is_synthetic),
+        notes=gap_notes(compare(figure, ours)) if overlaid else {},
+        explained=figure.explained,
+    )
     return [*files, path.with_suffix(".csv")]
+
+
+def gap_notes(rows: Iterable[Row]) -> dict[tuple[str, str, str], str]:
+    """For the names in a picture: how far each of our curves lies from the report's."""
+    notes = {row[:3]: row.mean_absolute_gap for row in rows}
+    return {key: f"gap {gap:.1f}" if np.isfinite(gap) else "not in the report" for key, gap in notes.items()}
 
 
 def print_comparison(figure: Figure, rows: Sequence[Row], study: Study) -> None:

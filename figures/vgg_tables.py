@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from figures.vgg import COLUMN, COLUMNS, CONV_NN, Architecture, Layer, layers_of, parameters, weight_layers
+from reproduce.layers import convolution_name
 from reproduce.pattern import IMAGE_SIZE
 from reproduce.render.tables import MARK, Table
 
@@ -17,7 +18,8 @@ def grid() -> list[tuple[str, list[str]]]:
     """Table 1's rows under its headings: what part of the network it is, and each column's cell ('' if it has none)."""
     rows = [("input", [f"{network.image_size} × {network.image_size} RGB" for network in COLUMNS])]
     for block in range(len(COLUMNS[0].blocks)):
-        for cells in zip_longest(*(network.blocks[block] for network in COLUMNS), fillvalue=""):
+        names = [[convolution_name(layer) for layer in network.blocks[block]] for network in COLUMNS]
+        for cells in zip_longest(*names, fillvalue=""):
             rows.append((f"block {block + 1}", list(cells)))
         rows.append((f"block {block + 1}", ["maxpool"] * len(COLUMNS)))
     for cells in zip(*(network.units for network in COLUMNS), strict=True):

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-from reproduce.cli import add_options, checked, one_of, parser_for, run, suggestion
-from reproduce.data.dataset import CACHE, load, prepare, write_hdf5
+from reproduce.cli import add_options, checked, one_of, parser_for, path, run, suggestion
+from reproduce.data.dataset import CACHE, load, prepare, say_if_synthetic, write_hdf5
 from reproduce.errors import BadInput, Failure
 from reproduce.experiment import Experiment
 from reproduce.optimizers import OPTIMIZERS, SETTINGS, users_of
@@ -12,6 +12,7 @@ from reproduce.profiles import PROFILES, Options
 from reproduce.store.history import has_diverged
 from reproduce.study import Study
 from reproduce.sweep.train_missing import check
+from reproduce.text import printable
 from reproduce.unstated.answers import answers_text, write_answers
 from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import infer, race
@@ -26,17 +27,17 @@ def train_command(arguments: list[str]) -> None:
         "Train one network: by default the Conv_NN of section 8 under Adam, ratio 0.4, max pooling, on all images. "
         "Run again with more epochs to go on.",
     )
-    parser.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder for history.csv and the rest")
+    parser.add_argument("--out", required=True, type=checked(path), metavar="DIR", help="folder for the run's files")
     parser.add_argument(
         "--profile",
         type=checked(one_of(*PROFILES)),
         help="take sizes, width and epochs from a profile (default: all images, the report's width, 20 epochs)",
     )
-    of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler")
+    of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler", "verbose")
     add_options(parser, Options, leave_out=of_a_sweep)
     add_options(parser, Experiment)
     given = vars(parser.parse_args(arguments))
-    folder, profile = given.pop("out"), given.pop("profile")
+    folder, profile = Path(given.pop("out")), given.pop("profile")
     settings = {name: given.pop(name) for name in tuple(given) if name in Experiment.__dataclass_fields__}
     options = Options(**given, **({"profile": profile} if profile else {}))
     if profile:
@@ -45,6 +46,7 @@ def train_command(arguments: list[str]) -> None:
         dataset, epochs = options.load_data(), scale.epochs or DEFAULT_EPOCHS
     else:
         dataset = load(options.data, options.train_size, options.test_size, may_be_synthetic=False)
+        say_if_synthetic(dataset)
         epochs = options.epochs or DEFAULT_EPOCHS
     experiment = Experiment(data_fingerprint=dataset.fingerprint, **settings)
     for name in sorted(settings.keys() & set(SETTINGS)):
@@ -57,7 +59,7 @@ def train_command(arguments: list[str]) -> None:
 
     history = train(experiment, dataset, folder, epochs, options.device, options.engine)
     ended = "diverged" if has_diverged(history) else f"{len(history)} epochs"
-    print(f"{folder / 'history.csv'}: {ended}")
+    print(printable(f"{folder / 'history.csv'}: {ended}"))
 
 
 def data_command(arguments: list[str]) -> None:
@@ -66,15 +68,18 @@ def data_command(arguments: list[str]) -> None:
         "python -m reproduce data",
         "Write CIFAR-10 in the course's HDF5 layout: from --data, or downloaded from its author's site.",
     )
-    parser.add_argument("--out", type=Path, default=CACHE, metavar="FILE", help=f"the file to write (default: {CACHE})")
+    parser.add_argument(
+        "--out", type=checked(path), default=CACHE, metavar="FILE", help="the file to write (default: %(default)s)"
+    )
     add_options(parser, Options, leave_out=set(Options.__dataclass_fields__) - {"data", "train_size", "test_size"})
     given = parser.parse_args(arguments)
     data = getattr(given, "data", None)
     sizes = getattr(given, "train_size", None), getattr(given, "test_size", None)
     if data is None and sizes != (None, None):
         raise BadInput("train_size and test_size choose from --data; the download is written whole")
-    if data is None and not given.out.exists():
-        prepare(given.out)
+    out = Path(given.out)
+    if data is None and not out.exists():
+        prepare(out)
     elif data is not None:
         dataset = load(data, *sizes, may_be_synthetic=False)
         parts = {
@@ -83,11 +88,13 @@ def data_command(arguments: list[str]) -> None:
             "X_test": dataset.x_test,
             "Y_test": dataset.y_test,
         }
-        write_hdf5(given.out, parts, dataset.name, dataset.is_synthetic)
-    dataset = load(str(given.out), None, None, may_be_synthetic=False)
+        write_hdf5(out, parts, dataset.name, dataset.is_synthetic)
+    dataset = load(str(out), None, None, may_be_synthetic=False)
     print(
-        f"{given.out}: {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
-        f"fingerprint {dataset.fingerprint}"
+        printable(
+            f"{out}: {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
+            f"fingerprint {dataset.fingerprint}"
+        )
     )
 
 

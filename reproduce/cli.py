@@ -4,16 +4,19 @@ import argparse
 import dataclasses
 import difflib
 import gc
+import io
 import math
 import os
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Any, NoReturn
 
 from reproduce.errors import BadInput, Failure
 from reproduce.signals import Interrupted, handle_signals
 from reproduce.text import printable
+from reproduce.version import VERSION
 
 Parse = Callable[[str], Any]
 
@@ -28,6 +31,16 @@ def option(default: Any, parse: Parse, help: str, unset: str = "the profile's") 
         unset: what a default of None stands for.
     """
     return dataclasses.field(default=default, metadata={"parse": parse, "help": help, "unset": unset})
+
+
+def flag(short: str, help: str) -> Any:
+    """A dataclass field, False unless its command line option is given; the option takes no value.
+
+    Args:
+        short: its one-letter form, `-v`.
+        help: one sentence.
+    """
+    return dataclasses.field(default=False, metadata={"short": short, "help": help})
 
 
 def whole_number(low: int, high: int) -> Parse:
@@ -78,6 +91,14 @@ def yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
+def path(text: str) -> str:
+    """A parser for files and folders: `~` and `~user` stand for home folders, here as in a shell."""
+    try:
+        return str(Path(text).expanduser()) if text.startswith("~") else text
+    except RuntimeError:
+        raise ValueError("expected a path; this home folder is not known (./~ is a file of that name)") from None
+
+
 def suggestion(text: str, names: Iterable[str]) -> str:
     """'; did you mean ...?' where a name is near, and nothing where none is."""
     near = difflib.get_close_matches(text, list(names), n=1)
@@ -98,17 +119,27 @@ class OneLineParser(argparse.ArgumentParser):
         return known
 
 
-def parser_for(prog: str, description: str) -> OneLineParser:
+def parser_for(prog: str, description: str, has_help: bool = True) -> OneLineParser:
+    """A parser with an option --help, unless what it reads comes from a file."""
     # Abbreviations would change their meaning with every option added.
-    return OneLineParser(prog=prog, description=description, allow_abbrev=False)
+    return OneLineParser(prog=prog, description=description, allow_abbrev=False, add_help=has_help)
 
 
 def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Iterable[str] = ()) -> None:
-    """Add `--field-name` (and `--field_name`) for each field that `option` made; unset ones stay out of the result."""
+    """Add `--field-name` (and `--field_name`) for each field that `option` or `flag` made.
+
+    Those that are not given stay out of the result.
+    """
     for field in dataclasses.fields(dataclass):
-        if "parse" not in field.metadata or field.name in leave_out:
+        if not field.metadata or field.name in leave_out:
             continue
         names = dict.fromkeys([f"--{field.name.replace('_', '-')}", f"--{field.name}"])
+        if "short" in field.metadata:
+            names = [field.metadata["short"], *names]
+            parser.add_argument(
+                *names, dest=field.name, default=argparse.SUPPRESS, action="store_true", help=field.metadata["help"]
+            )
+            continue
         parser.add_argument(
             *names,
             dest=field.name,
@@ -143,9 +174,14 @@ def _shown(default: Any, unset: str) -> str:
 def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | None = None) -> NoReturn:
     """Call a command's main and exit: 0 on success; 2 on bad input and 1 on failure, with one line for either.
 
-    SIGINT and SIGTERM exit with 130 and 143. `--debug`, anywhere, shows the traceback as well.
+    SIGINT, SIGTERM and SIGHUP exit with 130, 143 and 129. `--debug`, anywhere, shows the traceback as well;
+    `--version` alone says this package's.
     """
+    _prepare_streams()
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        print(f"conv-nn-report {VERSION}")
+        sys.exit(0)
     is_debugging = "--debug" in arguments
     arguments = [argument for argument in arguments if argument != "--debug"]
     handle_signals()
@@ -161,9 +197,31 @@ def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | Non
         if is_debugging:
             traceback.print_exc()
         status, message = explained
+        _give_up_output()
+        if isinstance(error, Interrupted) and sys.stderr.isatty():
+            # The terminal has written ^C where the cursor was.
+            print(file=sys.stderr)
         print(f"{prog}: {printable(message)}", file=sys.stderr)
         sys.exit(status)
     sys.exit(0)
+
+
+def _prepare_streams() -> None:
+    """Let output neither fail for a character that its encoding lacks nor for having been closed (`>&-`)."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_output() -> None:
+    """Where nobody reads what we print any more, or the disk that it goes to is full, keep Python from trying again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _explained(error: BaseException) -> tuple[int, str] | None:
@@ -173,8 +231,6 @@ def _explained(error: BaseException) -> tuple[int, str] | None:
     if isinstance(error, Interrupted):
         return error.exit_status, "stopped; nothing finished is lost, and the same command goes on from here"
     if isinstance(error, BrokenPipeError):
-        # The reader of our output has gone (`| head`); Python would complain once more while closing it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1, "nobody reads what this prints any more; nothing finished is lost"
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""

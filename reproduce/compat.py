@@ -3,25 +3,27 @@
 Chainer's last release (2022) was written for NumPy 1 and setuptools' `pkg_resources`. While Chainer is being
 imported, this module stands in for what this machine lacks or Chainer has no use for, and takes the stand-ins away
 again afterwards, so that no other package ever meets them. `import reproduce` prepares for that; after it
-`import chainer` works anywhere.
+`import chainer` works anywhere. An installation prepares for it too, in every Python of the environment: setup.py puts
+a copy of this module beside a `.pth` file that imports it, so that `import chainer` may also come first. So this module
+takes little to import, and imports nothing of ours.
 
 Chainer takes a third of a second to import, as much as all else that a command needs before it draws. So `import
 reproduce` does not import it, and neither does any module that something else than training and timing has use for.
 """
 
-import importlib.metadata
 import sys
 import types
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-
-import numpy as np
 
 KNOWN_CHAINER = "7.8.1"
 ENVIRONMENT_CHECK = "chainer._environment_check"
+# Functions that use what NumPy has dropped or changed: of which module, of which class if of one, and named what.
+USERS_OF_OLD_NUMPY = (
+    ("chainer.functions.array.as_strided", "AsStridedGrad", "forward"),
+    ("chainer.functions.array.resize_images", "", "compute_indices_and_weights"),
+    ("chainer.distributions.categorical", "Categorical", "log_prob"),
+)
 
 
 class ChainerError(ImportError):
@@ -39,42 +41,66 @@ def _environment_check() -> types.ModuleType:
     return module
 
 
-def _missing_numpy_names() -> dict[str, object]:
-    if hasattr(np, "sctypes"):
-        return {}
-    kinds = {"int": [np.int8, np.int16, np.int32, np.int64], "float": [np.float16, np.float32, np.float64]}
-    return {"sctypes": kinds}
+def _numpy_of_old() -> types.ModuleType:
+    """NumPy with `float`, `sctypes` and a `meshgrid` that returns a list, as NumPy 1.19 had them."""
+    import numpy as np
+
+    class NumPyOfOld(types.ModuleType):
+        float = float
+        sctypes = {  # noqa: RUF012
+            "int": [np.int8, np.int16, np.int32, np.int64],
+            "float": [np.float16, np.float32, np.float64],
+        }
+
+        @staticmethod
+        def meshgrid(*arrays: object, **options: object) -> list[np.ndarray]:
+            return list(np.meshgrid(*arrays, **options))
+
+        def __getattr__(self, name: str) -> object:
+            return getattr(np, name)
+
+    return NumPyOfOld("numpy")
 
 
-@contextmanager
-def _stand_ins() -> Iterator[None]:
-    names = _missing_numpy_names()
+def _import_chainer(module: types.ModuleType, begin: object) -> None:
+    """Run Chainer's `__init__` with the stand-ins in place; a few of its functions keep theirs.
+
+    Args:
+        module: `chainer`, empty so far.
+        begin: its loader's `exec_module`.
+    """
+    import numpy as np
+
+    numpy_of_old = _numpy_of_old()
+    lacks_sctypes = not hasattr(np, "sctypes")
+    if lacks_sctypes:
+        np.sctypes = numpy_of_old.sctypes  # noqa: NPY201
     sys.modules[ENVIRONMENT_CHECK] = _environment_check()
-    for name, value in names.items():
-        setattr(np, name, value)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Chainer says at import that CuPy is newer than it knows.
+            warnings.simplefilter("ignore")
+            begin(module)
     finally:
         del sys.modules[ENVIRONMENT_CHECK]
-        for name in names:
-            delattr(np, name)
+        if lacks_sctypes:
+            del np.sctypes  # noqa: NPY201
+    for module_name, class_name, name in USERS_OF_OLD_NUMPY:
+        user = sys.modules[module_name]
+        owner = getattr(user, class_name) if class_name else user
+        names = {**vars(user), "np": numpy_of_old, "numpy": numpy_of_old}
+        setattr(owner, name, types.FunctionType(getattr(owner, name).__code__, names))
 
 
-class _ChainerFinder(MetaPathFinder):
+class ChainerFinder:
     """Finds Chainer where Python does, and has it begin with the stand-ins in place."""
 
-    def find_spec(self, fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
+    @staticmethod
+    def find_spec(fullname: str, path: object = None, target: object = None) -> ModuleSpec | None:
         spec = PathFinder.find_spec(fullname) if fullname == "chainer" else None
         if spec and spec.loader:
             begin = spec.loader.exec_module
-
-            def exec_module(module: types.ModuleType) -> None:
-                with _stand_ins(), warnings.catch_warnings():
-                    # Chainer says at import that CuPy is newer than it knows.
-                    warnings.simplefilter("ignore")
-                    begin(module)
-
-            spec.loader.exec_module = exec_module
+            spec.loader.exec_module = lambda module: _import_chainer(module, begin)
         return spec
 
 
@@ -86,10 +112,12 @@ def prepare_for_chainer() -> None:
     """
     if "chainer" in sys.modules:
         return
+    from importlib import metadata
+
     try:
-        version = importlib.metadata.version("chainer")
-    except importlib.metadata.PackageNotFoundError:
+        version = metadata.version("chainer")
+    except metadata.PackageNotFoundError:
         raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see 'Installing' in README.md") from None
     if version != KNOWN_CHAINER:
         raise ChainerError(f"this package knows Chainer {KNOWN_CHAINER}, and found Chainer {version}")
-    sys.meta_path.insert(0, _ChainerFinder())
+    sys.meta_path.insert(0, ChainerFinder)

@@ -1,15 +1,24 @@
 """Files that are written whole or not at all, read within bounds, and set aside rather than deleted when damaged."""
 
+import contextlib
 import csv
+import errno
 import io
 import json
 import os
+import re
 import secrets
+import stat
+import time
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from reproduce.errors import BadInput
+from reproduce.text import printable
 
 UNFINISHED = ".part"
+DAY = 86_400.0
 
 
 def unfinished_name(path: Path) -> Path:
@@ -47,14 +56,58 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, json_bytes(value))
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder that results go to, unless it is there, and remove what killed processes have left in it.
+
+    Raises:
+        BadInput: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{path}: expected a folder that can be written to: {error.strerror}") from None
+    _remove_abandoned(path)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading, and nothing else: a FIFO would wait for whoever writes to it.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file.
+    """
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        os.close(number)
+        raise _not_regular(path)
+    return os.fdopen(number, "rb")
+
+
+def refuse_links(path: Path) -> None:
+    """See that nothing lies at `path`, or a regular file: what is written there goes nowhere else.
+
+    Raises:
+        OSError: it is a link, a FIFO, a folder or the like.
+    """
+    try:
+        is_regular = stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return
+    if not is_regular:
+        raise _not_regular(path)
+
+
+def _not_regular(path: Path) -> OSError:
+    return OSError(errno.EINVAL, "Not a regular file", str(path))
+
+
 def read_at_most(path: Path, limit: int) -> bytes:
-    """A whole file of at most `limit` bytes.
+    """A whole regular file of at most `limit` bytes.
 
     Raises:
         ValueError: it is larger.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         content = stream.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"expected at most {limit} bytes; found more")
@@ -68,10 +121,29 @@ def set_aside(path: Path, reason: str) -> None:
         number += 1
         aside = path.with_name(f"{path.name}.{number}.damaged")
     path.replace(aside)
-    print(f"{path}: {reason}; set aside as {aside.name}", flush=True)
+    print(printable(f"{path}: {reason}; set aside as {aside.name}"), flush=True)
 
 
-def remove_unfinished(folder: Path) -> None:
-    """Remove what processes that were killed while writing have left in a folder that this process has locked."""
+def remove_unfinished(folder: Path, names: Iterable[str]) -> None:
+    """Remove what killed processes have left of files with these names, and of no others, by `unfinished_name`.
+
+    Nobody else may be writing them: the folder is locked by this process.
+    """
+    ours = re.compile(rf"\.(?:{'|'.join(map(re.escape, names))})\.[0-9a-f]{{12}}{re.escape(UNFINISHED)}")
     for path in folder.glob(f".*{UNFINISHED}"):
-        path.unlink(missing_ok=True)
+        if ours.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left in a folder that several write to: what nobody has written to for a day."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        with contextlib.suppress(OSError):
+            status = path.lstat()
+            is_old = time.time() - status.st_mtime > DAY
+            if (
+                is_old
+                and stat.S_ISREG(status.st_mode)
+                and re.fullmatch(rf"\..+\.[0-9a-f]{{12}}{UNFINISHED}", path.name)
+            ):
+                path.unlink()

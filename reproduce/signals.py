@@ -1,6 +1,8 @@
-"""SIGINT and SIGTERM: outside of a training step they stop the program at once, inside of one they wait for its end."""
+"""SIGINT, SIGTERM and SIGHUP: a training step is let come to its end, and anything else stops at once."""
 
+import os
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,10 +19,26 @@ class Interrupted(BaseException):
         self.exit_status = 128 + number
 
 
+def stop_while_starting() -> None:
+    """Let Ctrl-C end `python -m …` with one line while it still imports; for other programs nothing changes."""
+    # Python's name for a program whose package it is importing.
+    if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _stop_at_once)
+
+
+def _stop_at_once(number: int, frame: FrameType | None) -> None:
+    os.write(2, b"stopped before anything was begun\n")
+    os._exit(128 + number)
+
+
 def handle_signals() -> None:
-    """Turn SIGINT and SIGTERM into Interrupted, in the main thread of a command."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _receive)
+    """Turn the signals that ask to stop into Interrupted, in the main thread of a command.
+
+    SIGHUP, which comes when a terminal is closed, stays ignored where it was so before: that is what `nohup` does.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _receive)
 
 
 def _receive(number: int, frame: FrameType | None) -> None:

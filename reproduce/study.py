@@ -1,5 +1,7 @@
 """Study: what one command works on. Its options, its data, and the runs in its results store, each read once."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,11 +9,15 @@ from typing import Any
 
 from reproduce.data.dataset import Dataset
 from reproduce.experiment import Experiment
+from reproduce.files import make_folder, read_at_most, write_json
 from reproduce.profiles import PROFILES, Options, Profile
 from reproduce.store import runs
 from reproduce.store.history import History
 from reproduce.store.provenance import Origins, summarize
 from reproduce.store.runs import RunState
+from reproduce.text import printable
+
+LAST_DATA = "last-data.json"
 
 
 @dataclass(frozen=True)
@@ -32,9 +38,12 @@ class Study:
         """The study that a command's options describe, its data loaded.
 
         Raises:
-            BadInput: the data cannot be used.
+            BadInput: the data cannot be used, or the results folder cannot be made.
         """
-        return cls(options, options.load_data())
+        study = cls(options, options.load_data())
+        make_folder(study.store)
+        study.remember_data()
+        return study
 
     @property
     def scale(self) -> Profile:
@@ -48,8 +57,36 @@ class Study:
 
     @property
     def folder(self) -> Path:
-        """Where figures and tables go."""
-        return self.store / self.options.profile
+        """Where figures and tables go: a folder that no other data and no other sizes share.
+
+        `quick` for the profile as it is on the downloaded CIFAR-10; `quick-synthetic`; `quick-mine-3fa29c-epochs-3`
+        for a file `mine.hdf5`, named by its stem and the beginning of its fingerprint, and sizes that were asked for.
+        """
+        return self.store / "-".join([self.options.profile, *self._data_name(), *self.options.sizes_asked_for()])
+
+    def _data_name(self) -> list[str]:
+        if self.dataset.is_synthetic:
+            return ["synthetic"]
+        if self.options.data is None:
+            return []
+        stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(self.options.data).stem).strip("-")[:40]
+        return [*([stem] if stem else []), self.dataset.fingerprint[:6]]
+
+    def remember_data(self) -> None:
+        """Keep the data's name and place in the results folder, and say so where the last command used other data."""
+        path = self.store / LAST_DATA
+        asked = self.options.data or "the downloaded CIFAR-10"
+        now = {"data": "synthetic" if self.dataset.is_synthetic else asked, "fingerprint": self.dataset.fingerprint}
+        try:
+            before = json.loads(read_at_most(path, 2**16))["data"]
+        except (OSError, ValueError, TypeError, KeyError):
+            before = now["data"]
+        if before != now["data"]:
+            print(
+                printable(f"data: {now['data']}; the last command here used {before}. Results go to {self.folder}"),
+                flush=True,
+            )
+        write_json(path, now)
 
     @property
     def is_report_scale(self) -> bool:

@@ -6,7 +6,7 @@ from types import ModuleType
 
 from figures.claims.decide import ARITHMETIC, NO_CURVE, Decision
 from figures.claims.tables import effect_text, interval_text, p_text
-from figures.figure import scale_sentence
+from figures.figure import arrangement, scale_sentence
 from figures.page.content import Content
 from figures.sections import FIGURES, SECTIONS
 from figures.vgg_tables import tables
@@ -131,11 +131,11 @@ def _figure(number: int, content: Content) -> list[str]:
     figure, rows = FIGURES[number], content.rows[number]
     values = "; ".join(f"{row.label}: report {shown(row.report)}, ours {shown(row.ours)}" for row in rows)
     alternative = (
-        f"{figure.title}, over the epochs. Above the report's own curves, below ours in the same axes. Values at the "
-        f"last common epoch in percent: {values}."
+        f"{figure.title}, over the epochs. {arrangement(figure, content.study)}. Values at the last common epoch in "
+        f"percent: {values}."
     )
-    caption = (
-        f"Figure {number}. {figure.title}. Above: the report's own curves. Below: ours, {content.study.dataset.name}."
+    caption = " ".join(
+        [f"Figure {number}. {figure.title}. {arrangement(figure, content.study)}.", *content.captions[number]]
     )
     study = content.study
     columns = header(study.is_report_scale)

@@ -1,5 +1,7 @@
 """Puts what has been made at one scale into a folder that can be committed: docs/results/<profile>."""
 
+import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +12,15 @@ from figures import background
 from figures.claims.tables import write_claims, write_effects
 from figures.page import layout
 from figures.page.content import Content, gather
+from figures.publish import exchange
 from figures.publish.nearness import draw_nearness, pairs_of, write_nearness
 from figures.publish.runs import restore_runs, write_runs
 from figures.publish.times import publish_times, restore_times
 from figures.sections import FIGURES, runs_for
-from reproduce.cli import option
+from reproduce.cli import option, path
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
-from reproduce.files import csv_bytes, write_atomically, write_json
+from reproduce.files import csv_bytes, read_at_most, write_atomically, write_json
 from reproduce.plan.plan import make_plan
 from reproduce.profiles import Options
 from reproduce.render.comparison import write_comparison
@@ -29,6 +32,7 @@ from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import Answer, last_epoch, race, runs_of
 
 PUBLISHED = Path("docs") / "results"
+SUMMARY, SETTINGS = "summary.json", "settings.md"
 MISSING_COLUMNS = ("target", "runs_wanted", "runs_missing", "seconds_predicted", "command")
 
 
@@ -36,14 +40,14 @@ MISSING_COLUMNS = ("target", "runs_wanted", "runs_missing", "seconds_predicted",
 class PublishOptions(Options):
     """The options of every command that trains, and where to publish."""
 
-    out: str | None = option(None, str, "another folder; README.md then stays as it is", unset="docs/results/PROFILE")
+    out: str | None = option(None, path, "another folder; README.md then stays as it is", unset="docs/results/PROFILE")
 
 
 def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
     """Write figures, tables, verdicts, comparison, report page, candidates, runs, and what is missing; train nothing.
 
     Runs that an earlier publication in `out` has and the store has not, or not as long, are published again from it: a
-    publication gathers what several machines have made.
+    publication gathers what several machines have made. It is built beside the old one and takes its place whole.
 
     Args:
         out: the folder to write to.
@@ -51,51 +55,90 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
 
     Raises:
         BadInput: the data is synthetic, `out` cannot be written to, runs in the store used other data, or the earlier
-            publication is damaged.
+            publication is damaged, of another scale or data, or not one that this package wrote.
     """
     options, dataset = study.options, study.dataset
     if dataset.is_synthetic:
         raise BadInput("only results on CIFAR-10 are published; DATA=FILE names it")
+    with exchange.replacing(out) as new:
+        _refuse_other_results(out, study)
+        restore_runs(out, study.store, dataset.fingerprint)
+        restore_times(out, study)
+        study.forget()
+        content = gather(study)
+        # Its commands are for other machines.
+        content = replace(content, study=replace(study, options=options.portable()))
+        _write(new, content, study, os.path.relpath(out, settings_page.parent) if settings_page else "")
+        settings = new / SETTINGS
+        page = settings.read_bytes() if settings_page and settings.exists() else None
+        if page is not None:
+            settings.unlink()
+    if settings_page and page is not None:
+        write_atomically(settings_page, page)
+    print(f"published: {out}", flush=True)
+
+
+def _refuse_other_results(out: Path, study: Study) -> None:
+    """See that the earlier publication is of this scale and data: what it has and this one has not would be lost.
+
+    Raises:
+        BadInput: it is not.
+    """
+    path = out / SUMMARY
+    if not path.exists():
+        return
     try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
-    restore_runs(out, study.store, dataset.fingerprint)
-    restore_times(out, study)
-    study.forget()
-    content = gather(study)
-    # Its commands are for other machines.
-    content = replace(content, study=replace(study, options=options.portable()))
-    # What an earlier publication had and this one has not would be taken for its.
-    for pattern in ("figure-*.*", "settings.*", "nearness.*"):
-        for stale in out.glob(pattern):
-            stale.unlink()
+        before = json.loads(read_at_most(path, 2**20))
+        found = {name: before[name] for name in _identity(study)}
+    except (ValueError, TypeError, KeyError):
+        raise BadInput(f"{path}: expected a summary that `publish` wrote; found something else") from None
+    for name, expected in _identity(study).items():
+        if found[name] != expected:
+            raise BadInput(
+                f"{out}: published there is {name.replace('_', ' ')} {found[name]}; expected {expected}: results of "
+                "other data or sizes are not published over it; --out=DIR names another folder"
+            )
+
+
+def _identity(study: Study) -> dict[str, Any]:
+    """What two publications must share for one to go on from the other."""
+    scale, dataset = study.scale, study.dataset
+    return {
+        "profile": study.options.profile,
+        "data_fingerprint": dataset.fingerprint,
+        "train_images": len(dataset.y_train),
+        "test_images": len(dataset.y_test),
+        "width": scale.width,
+        "batch_size": scale.batch_size,
+        "epochs": scale.epochs,
+    }
+
+
+def _write(new: Path, content: Content, study: Study, picture_at: str) -> None:
+    """Write a publication into an empty folder."""
+    options, dataset = study.options, study.dataset
     for picture in content.pictures.values():
         for suffix in (".png", ".csv"):
-            shutil.copyfile(picture.with_suffix(suffix), out / picture.with_suffix(suffix).name)
-    background.make_tables(out)
-    write_claims(out / "claims.csv", content.decisions, options.profile, dataset)
-    write_effects(out / "effects.csv", content.decisions)
-    publish_times(out, study)
+            shutil.copyfile(picture.with_suffix(suffix), new / picture.with_suffix(suffix).name)
+    background.write_tables(new)
+    write_claims(new / "claims.csv", content.decisions, options.profile, dataset)
+    write_effects(new / "effects.csv", content.decisions)
+    publish_times(new, study)
     rows = [(number, row) for number, of_figure in content.rows.items() for row in of_figure]
-    write_comparison(out / "comparison.csv", rows, options.profile, dataset.name, False, study.is_report_scale)
-    layout.write(out / "report.html", content)
+    write_comparison(new / "comparison.csv", rows, options.profile, dataset.name, False, study.is_report_scale)
+    layout.write(new / "report.html", content)
     answers = race(QUESTIONS, study) if study.is_report_scale else []
     wanted = targets(study, answers)
     present = _present(wanted, study)
     origins = study.origins(one for one, _ in present.values())
     if answers:
-        write_answers(out, answers, study, settings_page)
+        write_answers(new, answers, study, picture_at)
         pairs = pairs_of(study)
-        write_nearness(out / "nearness.csv", pairs, study)
-        draw_nearness(out / "nearness", pairs, study, origins)
-    write_runs(out, present, study)
-    missing = _write_missing(out / "missing.csv", wanted, study)
-    write_json(
-        out / "summary.json",
-        _summary(content, study.origins(one for one, _ in present.values()), len(present), missing),
-    )
-    print(f"published: {out}", flush=True)
+        write_nearness(new / "nearness.csv", pairs, study)
+        draw_nearness(new / "nearness", pairs, study)
+    write_runs(new, present, study)
+    missing = _write_missing(new / "missing.csv", wanted, study)
+    write_json(new / SUMMARY, _summary(content, origins, len(present), missing))
 
 
 def targets(study: Study, answers: Sequence[Answer]) -> dict[str, list[Job]]:
@@ -151,18 +194,12 @@ def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> in
 
 def _summary(content: Content, found: Origins, runs: int, missing: int) -> dict[str, Any]:
     """What the headline needs beside the CSVs."""
-    options, dataset, scale = content.study.options, content.study.dataset, content.study.scale
+    options = content.study.options
     return {
-        "profile": options.profile,
+        **_identity(content.study),
         "is_report_scale": content.study.is_report_scale,
-        "data": dataset.name,
-        "data_fingerprint": dataset.fingerprint,
-        "train_images": len(dataset.y_train),
-        "test_images": len(dataset.y_test),
-        "width": scale.width,
-        "batch_size": scale.batch_size,
-        "epochs": scale.epochs,
-        "seeds": scale.seeds,
+        "data": content.study.dataset.name,
+        "seeds": content.study.scale.seeds,
         "runs": runs,
         "runs_missing": missing,
         "figures": sorted(content.pictures),

@@ -1,25 +1,25 @@
 """How near our curves are to the report's own, at its scale and with the full profile's settings, as far as runs go."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from figures.figure import caption_of
+from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
 from reproduce.analysis.report_curves import report_curve
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.render.plotting import draw
-from reproduce.store.provenance import Origins
+from reproduce.render.plotting import draw, stamp_of
 from reproduce.study import Study
+from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import gap_to
 
 COLUMNS = (
     *("figure", "panel", "series", "quantity", "epochs_trained", "epochs_compared", "epochs_in_report"),
-    *("mean_absolute_gap", "last_epoch_compared", "ours", "report", "seeds", "profile", "data"),
+    *("mean_absolute_gap", "mean_gap", "last_epoch_compared", "ours", "report", "run", "chosen_on"),
+    *("seeds", "profile", "data"),
 )
 
 
@@ -51,35 +51,74 @@ def pairs_of(study: Study) -> list[Pair]:
     ]
 
 
+def spread_of_the_report() -> float:
+    """Points between the report's own two runs of one setting, the baseline's: figure 5's and figure 10's, on average.
+
+    No reproduction can be asked to lie nearer than two runs of the author's own.
+    """
+    errors = report_curve(FIGURES[5].curve("", "dropout 0.25"))
+    accuracies = report_curve(FIGURES[10].curve("", "before tuning"))
+    common = np.intersect1d(errors.epochs, accuracies.epochs)
+    first, second = (curve.mean()[np.isin(curve.epochs, common)] for curve in (errors, accuracies))
+    return float(abs(first - (100 - second)).mean())
+
+
+def _is_chosen_on(series: Series) -> bool:
+    """Whether a setting of this curve's run was chosen by this very curve."""
+    return any(
+        (one.figure, one.panel, one.name, one.quantity) == (series.figure, series.panel, series.name, series.quantity)
+        for question in QUESTIONS
+        if not question.is_known
+        for one in question.curves
+    )
+
+
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
     """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
-    rows = [(*_row(pair), study.scale.seeds, study.options.profile, study.dataset.name) for pair in pairs]
+    made = study.scale.seeds, study.options.profile, study.dataset.name
+    rows = []
+    for pair in pairs:
+        chosen_on = "yes" if _is_chosen_on(pair.series) else "no"
+        rows.append((*_row(pair), study.experiment(pair.series.settings, 0).key, chosen_on, *made))
     write_atomically(path, csv_bytes([COLUMNS, *rows]))
 
 
 def _row(pair: Pair) -> Sequence[object]:
     report, ours, common = pair.report, pair.ours, pair.common
     counts = len(ours.epochs), len(common), len(report.epochs)
-    compared: Sequence[object] = ("", "", "", "")
+    compared: Sequence[object] = ("", "", "", "", "")
     if len(common):
         last, gap = common[-1], gap_to(report, ours, len(ours.epochs))
-        values = (gap, ours.mean()[last], report.mean()[report.epochs == last][0])
-        gap, value, expected = (f"{number:.4f}" for number in values)
-        compared = (gap, last, value, expected)
+        signed = float((ours.mean()[common] - report.mean()[np.isin(report.epochs, common)]).mean())
+        values = (gap, signed, ours.mean()[last], report.mean()[report.epochs == last][0])
+        gap, signed, value, expected = (f"{number:.4f}" for number in values)
+        compared = (gap, signed, last, value, expected)
     return (pair.series.figure, *report[:3], *counts, *compared)
 
 
-def draw_nearness(path: Path, pairs: Iterable[Pair], study: Study, found: Origins) -> list[Path]:
-    """Draw the panels whose curves are all mostly there, the report's above ours; the files, if there are any."""
-    report, ours = [], []
-    for (figure, panel), group in groupby(pairs, key=lambda pair: (pair.series.figure, pair.report.panel)):
-        of_panel = list(group)
-        if len(of_panel) > 1 and all(is_mostly_there(len(pair.common), len(pair.report.epochs)) for pair in of_panel):
-            name = ", ".join(filter(None, (f"figure {figure}", panel)))
-            report += [pair.report._replace(panel=name) for pair in of_panel]
-            ours += [pair.ours._replace(panel=name) for pair in of_panel]
+def draw_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> list[Path]:
+    """Draw every curve that is mostly there over the report's, by panels; the files, if there are any."""
+    report, ours, notes, explained = [], [], {}, {}
+    for pair in pairs:
+        if not is_mostly_there(len(pair.common), len(pair.report.epochs)):
+            continue
+        figure, panel = FIGURES[pair.series.figure], pair.report.panel
+        name = ", ".join(filter(None, (f"Figure {figure.number}", figure.explained.get(panel, panel))))
+        explained |= figure.explained
+        report.append(pair.report._replace(panel=name))
+        ours.append(pair.ours._replace(panel=name))
+        until = f" to epoch {pair.common[-1]}" if pair.common[-1] < pair.report.epochs[-1] else ""
+        notes[ours[-1][:3]] = f"gap {gap_to(pair.report, pair.ours, len(pair.ours.epochs)):.1f}{until}"
     if not ours:
         return []
-    lengths = sorted({len(curve.epochs) for curve in ours})
-    caption = caption_of(study, " or ".join(map(str, lengths)), found)
-    return draw(path, "Panels trained at the report's own scale", report, ours, caption, study.dataset.is_synthetic)
+    return draw(
+        path,
+        "Curves trained at the report's own scale",
+        report,
+        ours,
+        [made_from(study, (len(curve.epochs) for curve in ours))],
+        is_overlaid=True,
+        stamp=stamp_of(study.options.profile, study.dataset.is_synthetic),
+        notes=notes,
+        explained=explained,
+    )

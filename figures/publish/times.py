@@ -9,6 +9,7 @@ from figures.sections import CLAIMS, networks_timed
 from reproduce.errors import BadInput
 from reproduce.files import csv_bytes, write_atomically, write_json
 from reproduce.plan import step_times
+from reproduce.store.provenance import checksum_of
 from reproduce.study import Study
 
 TIMES = "times.csv"
@@ -58,4 +59,5 @@ def restore_times(out: Path, study: Study) -> None:
         raise BadInput(f"{out / TIMES}: expected times as `publish` writes them: {error}") from None
     origin["data"] = {"fingerprint": study.dataset.fingerprint}
     study.folder.mkdir(parents=True, exist_ok=True)
-    write_json(_kept(study), {"provenance": origin, "seconds": seconds})
+    content = {"provenance": origin, "seconds": seconds}
+    write_json(_kept(study), {**content, "checksum": checksum_of(content)})

@@ -1,20 +1,17 @@
 """The official CIFAR-10 archives, binary and Python, packed or unpacked. Nothing in them is trusted."""
 
 import hashlib
-import io
 import pickle
-import pickletools
 import tarfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from reproduce.errors import BadInput
+from reproduce.files import read_at_most
 
-BINARY_MD5 = "c32a1d4ab5d03f1284b67883e8d87530"
-PYTHON_MD5 = "c58f30108f718f92721af3b95e74349a"
 IMAGES_PER_BATCH = 10_000
 PIXELS = 3 * 32 * 32
 RECORD = 1 + PIXELS
@@ -23,6 +20,35 @@ TEST_BATCH = "test_batch"
 LARGEST_MEMBER = 64 * 2**20
 
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """MD5 sums, in hexadecimal digits, of the files that count as the official ones.
+
+    Attributes:
+        binary, python: of the two packed archives.
+        batches: of the Python archive's batches by their names. A pickle can do anything, so one with another sum is
+            not parsed at all.
+    """
+
+    binary: str
+    python: str
+    batches: dict[str, str]
+
+
+OFFICIAL = Sums(
+    binary="c32a1d4ab5d03f1284b67883e8d87530",
+    python="c58f30108f718f92721af3b95e74349a",
+    batches={
+        "data_batch_1": "c99cafc152244af753f735de768cd75f",
+        "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+        "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+        "data_batch_4": "634d18415352ddfa80567beed471001a",
+        "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        "test_batch": "40351d587109b95175f43aff81a1287e",
+    },
+)
 
 
 def is_archive(path: Path) -> bool:
@@ -36,6 +62,11 @@ def is_unpacked_archive(path: Path) -> bool:
     return any((path / f"{TRAINING_BATCHES[0]}{suffix}").is_file() for suffix in (".bin", ""))
 
 
+def are_sums_known(path: Path) -> bool:
+    """Whether all that `read_archive` reads there is compared with a sum: all but an unpacked binary archive is."""
+    return not (path / f"{TRAINING_BATCHES[0]}.bin").is_file()
+
+
 def md5_of(path: Path) -> str:
     digest = hashlib.md5()
     with path.open("rb") as stream:
@@ -44,25 +75,27 @@ def md5_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def read_archive(path: Path, known_md5: tuple[str, str] = (BINARY_MD5, PYTHON_MD5)) -> Arrays:
+def read_archive(path: Path, sums: Sums = OFFICIAL) -> Arrays:
     """Read an official archive, or the folder that it unpacks to.
 
     Args:
-        path: a `.tar.gz` file, whose sum is checked before anything in it is read, or a folder.
-        known_md5: the sums of the binary and of the Python archive.
+        path: a `.tar.gz` file, whose sum is checked before anything in it is read, or a folder. A folder's pickles
+            are checked in the same way; its binary batches have no known sums, and no way to do harm.
+        sums: of what may be read.
 
     Returns:
         X_train (50000, 3, 32, 32) uint8, Y_train (50000,) int32, X_test (10000, ...), Y_test.
 
     Raises:
-        BadInput: a sum does not match, a batch is missing or damaged, or a pickle holds anything but a batch.
+        BadInput: a sum does not match, or a batch is missing or damaged.
     """
     if path.is_dir():
-        return _read_batches(path, lambda name: _read_member_of_folder(path / name), lambda n: (path / n).is_file())
+        return _read_batches(path, lambda n: _read_member_of_folder(path / n), lambda n: (path / n).is_file(), sums)
     found = md5_of(path)
-    if found not in known_md5:
+    if found not in (sums.binary, sums.python):
         raise BadInput(
-            f"{path}: expected the MD5 sum {known_md5[0]} (binary) or {known_md5[1]} (Python); found {found}"
+            f"{path}: expected the MD5 sum {sums.binary} (binary) or {sums.python} (Python); found {found}; "
+            f"of an archive that was packed anew, give the folder that it unpacks to"
         )
     try:
         with tarfile.open(path, "r:gz") as archive:
@@ -75,32 +108,32 @@ def read_archive(path: Path, known_md5: tuple[str, str] = (BINARY_MD5, PYTHON_MD
                     )
                 return archive.extractfile(members[name]).read()
 
-            return _read_batches(path, read_member, members.__contains__)
+            return _read_batches(path, read_member, members.__contains__, sums)
     except (tarfile.TarError, EOFError, OSError) as error:
         raise BadInput(f"{path}: damaged archive: {error}") from None
 
 
 def _read_member_of_folder(path: Path) -> bytes:
-    if path.stat().st_size > LARGEST_MEMBER:
-        raise BadInput(f"{path}: expected at most {LARGEST_MEMBER} bytes; found {path.stat().st_size}")
-    return path.read_bytes()
+    try:
+        return read_at_most(path, LARGEST_MEMBER)
+    except ValueError as error:
+        raise BadInput(f"{path}: {error}") from None
 
 
-def _read_batches(where: Path, read_member: Callable[[str], bytes], has_member: Callable[[str], bool]) -> Arrays:
+def _read_batches(
+    where: Path, read_member: Callable[[str], bytes], has_member: Callable[[str], bool], sums: Sums
+) -> Arrays:
     is_binary = has_member(TRAINING_BATCHES[0] + ".bin")
-    suffix, decode = (".bin", _decode_binary_batch) if is_binary else ("", _decode_python_batch)
     images, labels = [], []
     for name in (*TRAINING_BATCHES, TEST_BATCH):
-        member = name + suffix
+        member = name + ".bin" * is_binary
         if not has_member(member):
             raise BadInput(f"{where}: expected a batch {member}; found none")
-        x, y = decode(f"{where}, {member}", read_member(member))
-        wrong = (y < 0) | (y > 9)
-        if wrong.any():
-            raise BadInput(
-                f"{where}, {member}, image {int(wrong.argmax())}: expected a label from 0 to 9; "
-                f"found {int(y[wrong.argmax()])}"
-            )
+        content = read_member(member)
+        if is_binary:
+            x, y = _decode_binary_batch(f"{where}, {member}", content)
+        else:
+            x, y = _decode_python_batch(f"{where}, {member}", content, sums.batches[name])
         images.append(x.reshape(-1, 3, 32, 32))
         labels.append(y.astype(np.int32))
     return np.concatenate(images[:-1]), np.concatenate(labels[:-1]), images[-1], labels[-1]
@@ -114,62 +147,19 @@ def _decode_binary_batch(where: str, content: bytes) -> tuple[np.ndarray, np.nda
             f"found {len(content)}"
         )
     records = np.frombuffer(content, np.uint8).reshape(IMAGES_PER_BATCH, RECORD)
-    return records[:, 1:], records[:, 0].astype(np.int64)
+    labels = records[:, 0]
+    if (labels > 9).any():
+        first = int((labels > 9).argmax())
+        raise BadInput(f"{where}, image {first}: expected a label from 0 to 9; found {labels[first]}")
+    return records[:, 1:], labels
 
 
-class _BatchUnpickler(pickle.Unpickler):
-    """Admits what a CIFAR batch is made of, and refuses every other name before it is looked up."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) == ("numpy", "ndarray"):
-            return np.ndarray
-        if (module, name) == ("numpy", "dtype"):
-            return np.dtype
-        if module in ("numpy.core.multiarray", "numpy._core.multiarray") and name == "_reconstruct":
-            return _reconstruct
-        if (module, name) == ("_codecs", "encode"):
-            return _encode
-        raise pickle.UnpicklingError(f"a pickle of a CIFAR batch holds no {module}.{name}")
-
-
-def _check_opcodes(content: bytes) -> None:
-    """Refuse what the official batches, of protocol 2, have no use for: a few bytes of it may ask for any memory."""
-    for opcode, argument, _ in pickletools.genops(content):
-        if opcode.proto > 2:
-            raise pickle.UnpicklingError(f"a pickle of a CIFAR batch has protocol 2; found {opcode.name}")
-        if opcode.name in ("PUT", "LONG_BINPUT") and argument > len(content):
-            raise pickle.UnpicklingError(f"a pickle of this length has no use for memo {argument}")
-
-
-def _reconstruct(cls: object, shape: object, code: object) -> np.ndarray:
-    """An empty array, which NumPy's pickles then fill; what their `_reconstruct` does, for plain arrays alone."""
-    if cls is not np.ndarray:
-        raise pickle.UnpicklingError("a pickle of a CIFAR batch holds plain arrays alone")
-    return np.empty(0, np.uint8)
-
-
-def _encode(text: object, encoding: object) -> bytes:
-    """How Python 3 writes bytes in an old pickle."""
-    if not isinstance(text, str) or encoding != "latin1":
-        raise pickle.UnpicklingError("a pickle of a CIFAR batch encodes nothing but latin1 bytes")
-    return text.encode("latin1")
-
-
-def _decode_python_batch(where: str, content: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """A dict whose `data` is (10000, 3072) uint8 and whose `labels` is a list of 10,000 whole numbers."""
-    try:
-        _check_opcodes(content)
-        batch = _BatchUnpickler(io.BytesIO(content), encoding="bytes").load()
-    except Exception as error:  # a damaged pickle may raise anything at all
-        reason = next(iter(str(error).splitlines()), "damaged")
-        raise BadInput(f"{where}: not a pickle of a CIFAR batch: {reason}") from None
-    if not isinstance(batch, dict):
-        raise BadInput(f"{where}: expected a dict; found {type(batch).__name__}")
-    batch = {key.decode(errors="replace") if isinstance(key, bytes) else key: value for key, value in batch.items()}
-    data, labels = batch.get("data"), batch.get("labels")
-    if not (isinstance(data, np.ndarray) and data.dtype == np.uint8 and data.shape == (IMAGES_PER_BATCH, PIXELS)):
-        found = f"{data.dtype} {data.shape}" if isinstance(data, np.ndarray) else type(data).__name__
-        raise BadInput(f"{where}, data: expected uint8 (10000, 3072); found {found}")
-    if not (isinstance(labels, list) and len(labels) == IMAGES_PER_BATCH and all(type(y) is int for y in labels)):
-        raise BadInput(f"{where}, labels: expected a list of {IMAGES_PER_BATCH} whole numbers; found something else")
-    return data, np.array([min(max(y, -1), 10) for y in labels])
+def _decode_python_batch(where: str, content: bytes, md5: str) -> tuple[np.ndarray, np.ndarray]:
+    """A pickled dict of `data`, (10000, 3072) uint8, and a list of `labels`; unpickled only if its sum is right."""
+    found = hashlib.md5(content).hexdigest()
+    if found != md5:
+        raise BadInput(
+            f"{where}: expected the official batch, MD5 sum {md5}; found {found}; other images are read from HDF5 alone"
+        )
+    batch = pickle.loads(content, encoding="bytes")
+    return batch[b"data"], np.array(batch[b"labels"])

@@ -1,24 +1,42 @@
 """CIFAR-10 in the course's HDF5 layout: from a file, from the official archives, or a synthetic stand-in."""
 
+import atexit
 import hashlib
+import shlex
 import shutil
+import stat
 import sys
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import h5py
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
-from reproduce.data.archives import is_archive, is_unpacked_archive, read_archive
-from reproduce.data.download import fetch_archive
-from reproduce.data.hdf5 import HDF5_SIGNATURE, read_hdf5, to_unit_range, write_hdf5
+from reproduce.data.archives import (
+    OFFICIAL,
+    Arrays,
+    Sums,
+    are_sums_known,
+    is_archive,
+    is_unpacked_archive,
+    read_archive,
+)
+from reproduce.data.download import copies, fetch_archive
+from reproduce.data.hdf5 import read_hdf5, to_unit_range, write_hdf5
 from reproduce.data.synthetic import synthetic_images
 from reproduce.errors import BadInput, Failure
+from reproduce.text import printable
 
 OFFICIAL_NAME = "CIFAR-10"
 SYNTHETIC_NAME = "synthetic images (not CIFAR-10)"
 SYNTHETIC_SIZES = (5000, 1000)
+SYNTHETIC_NOTICE = (
+    "*** SYNTHETIC DATA, NOT CIFAR-10: these numbers say nothing about CIFAR-10. "
+    "The real thing: DATA=FILE, or `make data`, which downloads it. ***"
+)
 CACHE = Path("data") / "CIFAR10.hdf5"
 
 
@@ -81,27 +99,39 @@ def read(path: str | Path) -> Dataset:
         BadInput: the file is missing, damaged, or holds something else; the message says what and where.
     """
     path = Path(path)
-    if not path.exists():
-        raise BadInput(f"{path}: no such file; expected CIFAR-10 as HDF5 or as an official archive")
     try:
-        if path.is_dir() or is_archive(path):
-            if path.is_dir() and not is_unpacked_archive(path):
-                raise BadInput(f"{path}: expected a folder with data_batch_1.bin or data_batch_1; found neither")
+        mode = path.stat().st_mode
+        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)):
+            raise BadInput(f"{path}: expected a file or a folder; found a pipe, a socket or a device")
+        if stat.S_ISDIR(mode) and not is_unpacked_archive(path):
+            raise BadInput(f"{path}: expected a folder with data_batch_1.bin or data_batch_1; found {_found(path)}")
+        if stat.S_ISDIR(mode) or is_archive(path):
             x_train, y_train, x_test, y_test = read_archive(path)
-            name = "CIFAR-10 (folder, sums not checked)" if path.is_dir() else OFFICIAL_NAME
+            name = OFFICIAL_NAME if are_sums_known(path) else "CIFAR-10 (folder, sums not checked)"
             return Dataset(to_unit_range(x_train), y_train, to_unit_range(x_test), y_test, name)
-        with path.open("rb") as stream:
-            found = stream.read(len(HDF5_SIGNATURE))
-        if found != HDF5_SIGNATURE:
+        if not h5py.is_hdf5(path):
+            with path.open("rb") as stream:
+                found = stream.read(8)
             raise BadInput(
                 f"{path}: expected an HDF5 file or a .tar.gz archive; it begins with the bytes "
                 f"{found.hex(' ') or '(none)'}"
             )
         parts, source, is_synthetic = read_hdf5(path)
-        name = SYNTHETIC_NAME if is_synthetic else source or path.name
+        # A file's name may hold anything at all, and goes into captions, tables and files.
+        name = SYNTHETIC_NAME if is_synthetic else source or printable(path.name)
         return Dataset(parts["X_train"], parts["Y_train"], parts["X_test"], parts["Y_test"], name, is_synthetic)
-    except PermissionError:
-        raise BadInput(f"{path}: may not be read by this user") from None
+    except FileNotFoundError:
+        raise BadInput(f"{path}: no such file; expected CIFAR-10 as HDF5 or as an official archive") from None
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _found(folder: Path) -> str:
+    """What a folder without batches has, and which of it would be read."""
+    for child in sorted(folder.iterdir()):
+        if is_unpacked_archive(child) or child.suffix in (".hdf5", ".h5", ".gz"):
+            return f"{child.name}, so DATA={shlex.quote(str(child))} may be what is meant"
+    return "neither"
 
 
 def synthetic(train_size: int, test_size: int, seed: int = 0) -> Dataset:
@@ -111,8 +141,13 @@ def synthetic(train_size: int, test_size: int, seed: int = 0) -> Dataset:
     return Dataset(to_unit_range(x_train), y_train, to_unit_range(x_test), y_test, SYNTHETIC_NAME, is_synthetic=True)
 
 
-def prepare(path: Path) -> None:
-    """Download the official archive and write it to `path` in the course's layout; of several processes, one does.
+def prepare(path: Path, sums: Sums = OFFICIAL) -> None:
+    """Get CIFAR-10 and write it to `path` in the course's layout; of several processes, one does.
+
+    It is taken from another program's copy, if there is one, and otherwise downloaded.
+
+    Args:
+        sums: that the archive has to have.
 
     Raises:
         Failure: the download failed.
@@ -120,13 +155,46 @@ def prepare(path: Path) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     download = path.parent / "download"
-    with FileLock(path.parent / ".lock"):
+    with _only_one(FileLock(path.parent / ".lock"), path):
         if path.exists():
             return
-        x_train, y_train, x_test, y_test = read_archive(fetch_archive(download))
+        x_train, y_train, x_test, y_test = find_copy(sums) or read_archive(fetch_archive(download, sums.binary), sums)
         parts = {"X_train": x_train, "Y_train": y_train, "X_test": x_test, "Y_test": y_test}
         write_hdf5(path, parts, OFFICIAL_NAME)
-        shutil.rmtree(download)
+        shutil.rmtree(download, ignore_errors=True)
+
+
+def _only_one(lock: FileLock, path: Path) -> AbstractContextManager:
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(f"waiting for another command, which prepares {printable(str(path))}", flush=True)
+        return lock.acquire()
+
+
+def find_copy(sums: Sums) -> Arrays | None:
+    """CIFAR-10 as another program keeps it, the first copy whose sums hold."""
+    for path in copies():
+        try:
+            if path.is_file() or is_unpacked_archive(path):
+                arrays = read_archive(path, sums)
+                print(f"taking CIFAR-10 from {printable(str(path))}, whose sums hold", flush=True)
+                return arrays
+        except (BadInput, OSError) as error:
+            print(f"not taken: {printable(str(error))}", flush=True)
+    return None
+
+
+def say_if_synthetic(dataset: Dataset) -> None:
+    """Say so at once, and as the last thing that this process prints: much may be printed in between."""
+    if dataset.is_synthetic:
+        _say_that_it_is_synthetic()
+        atexit.unregister(_say_that_it_is_synthetic)
+        atexit.register(_say_that_it_is_synthetic)
+
+
+def _say_that_it_is_synthetic() -> None:
+    print(SYNTHETIC_NOTICE, flush=True)
 
 
 def load(data: str | None, train_size: int | None, test_size: int | None, may_be_synthetic: bool) -> Dataset:
@@ -147,12 +215,7 @@ def load(data: str | None, train_size: int | None, test_size: int | None, may_be
         except (BadInput, Failure) as error:
             if not may_be_synthetic:
                 raise BadInput(f"CIFAR-10 is needed here, and cannot be had: {error}") from None
-            print(
-                f"\n{'*' * 100}\n*** SYNTHETIC DATA, NOT CIFAR-10: the download failed, and what follows says nothing "
-                f"about CIFAR-10.\n*** {error}\n{'*' * 100}\n",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(f"CIFAR-10 cannot be had: {printable(str(error))}", file=sys.stderr, flush=True)
             data = "synthetic"
     if data == "synthetic":
         return synthetic(train_size or SYNTHETIC_SIZES[0], test_size or SYNTHETIC_SIZES[1])

@@ -1,5 +1,12 @@
 """The course's HDF5 layout: X_train, Y_train, X_test, Y_test. Nothing in a file that is read is trusted."""
 
+import contextlib
+import json
+import math
+import resource
+import shlex
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import h5py
@@ -10,13 +17,27 @@ from reproduce.files import unfinished_name
 from reproduce.pattern import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE
 
 IMAGE_SHAPE = (IMAGE_CHANNELS, IMAGE_SIZE, IMAGE_SIZE)
-HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 ROWS_AT_A_TIME = 2000
-# Bounds on what a small file may unpack to: 4x CIFAR-10 takes 2.5 GB as float32, and no writer makes such chunks.
-MOST_IMAGES = 400_000
+# Bounds on what a small file may unpack to. CIFAR-10 has so many images, however they are split; no writer makes larger
+# chunks, or more of them than one for each colour of each image.
+MOST_IMAGES = 60_000
+MOST_CHUNKS = MOST_IMAGES * IMAGE_CHANNELS
 LARGEST_CHUNK = 256 * 2**20
+MOST_MEMORY = MOST_IMAGES * math.prod(IMAGE_SHAPE) * 4 + 4 * LARGEST_CHUNK
+LONGEST_SOURCE = 4096
 # Deflate, shuffle, Fletcher's checksum and LZF; any other filter would be a plug-in from who knows where.
 KNOWN_FILTERS = {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32, 32000}
+# What NumPy has to do with images, or labels, in other people's layouts, by shape; N is the number of images.
+MENDED_IMAGES = {
+    ("N", 32, 32, 3): "a.transpose(0, 3, 1, 2)",
+    (32, 32, 3, "N"): "a.transpose(3, 2, 0, 1)",
+    (3, 32, 32, "N"): "a.transpose(3, 0, 1, 2)",
+    ("N", 3072): "a.reshape(-1, 3, 32, 32)",
+    (3072, "N"): "a.T.reshape(-1, 3, 32, 32)",
+}
+MENDED_LABELS = {("N", 1): "a.ravel()", (1, "N"): "a.ravel()", ("N", 10): "a.argmax(1)", (10, "N"): "a.argmax(0)"}
+
+_one_at_a_time = threading.Lock()
 
 
 def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], str, bool]:
@@ -30,39 +51,52 @@ def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], str, bool]:
         BadInput: says which key, what was expected and what was found.
     """
     try:
-        with h5py.File(path, "r") as file:
+        with _memory_limited(MOST_MEMORY), h5py.File(path, "r") as file:
+            found = {key: _find(path, file, key) for part in ("train", "test") for key in (f"X_{part}", f"Y_{part}")}
+            for part in ("train", "test"):
+                _check_form(path, found[f"X_{part}"], found[f"Y_{part}"])
+            count = len(found["X_train"]) + len(found["X_test"])
+            if count > MOST_IMAGES:
+                raise BadInput(f"{path}: expected at most {MOST_IMAGES} images, as CIFAR-10 has; found {count}")
+            for one in found.values():
+                _check_is_held(path, one)
             parts = {}
             for part in ("train", "test"):
-                parts[f"X_{part}"], parts[f"Y_{part}"] = _read_part(path, file, part)
-            return parts, _printable(file.attrs.get("source")), bool(np.all(file.attrs.get("synthetic", False)))
+                parts[f"Y_{part}"] = _read_labels(path, found[f"Y_{part}"])
+                parts[f"X_{part}"] = _read_images(path, found[f"X_{part}"])
+            return parts, _source(file), _is_synthetic(path, file)
     except BadInput:
         raise
+    except MemoryError:
+        raise BadInput(f"{path}: takes more memory than this machine has, or than CIFAR-10's images do") from None
+    except BlockingIOError:
+        raise  # somebody is writing it
     except Exception as error:  # h5py reports damage under many types; the first line says where in the file
         raise BadInput(f"{path}: damaged or truncated HDF5 file: {first_line(error)}") from None
 
 
-def _read_part(path: Path, file: h5py.File, part: str) -> tuple[np.ndarray, np.ndarray]:
-    """Images and labels of `X_<part>` and `Y_<part>`, checked."""
-    x, y = _find(path, file, f"X_{part}"), _find(path, file, f"Y_{part}")
-    if x.ndim != 4 or x.shape[1:] != IMAGE_SHAPE or x.shape[0] == 0:
-        raise BadInput(f"{path}, {x.name[1:]}: expected shape (N, 3, 32, 32) with N > 0; found {x.shape}")
-    if x.dtype != np.uint8 and x.dtype.kind != "f":
-        raise BadInput(f"{path}, {x.name[1:]}: expected uint8, or floats in [0, 1]; found {x.dtype}")
-    if y.dtype.kind not in "iu":
-        raise BadInput(f"{path}, {y.name[1:]}: expected whole numbers from 0 to 9; found {y.dtype}")
-    if y.shape != (x.shape[0],):
-        raise BadInput(f"{path}, {y.name[1:]}: expected shape ({x.shape[0]},), one label an image; found {y.shape}")
-    labels = y[:]
-    _check_range(path, y.name[1:], labels, 0, CLASSES - 1)
-    images = np.empty(x.shape, np.float32)
-    for start in range(0, len(images), ROWS_AT_A_TIME):
-        rows = x[start : start + ROWS_AT_A_TIME]
-        if rows.dtype == np.uint8:
-            images[start : start + len(rows)] = to_unit_range(rows)
-        else:
-            _check_range(path, x.name[1:], rows, 0, 1, first_row=start)
-            images[start : start + len(rows)] = rows
-    return images, labels.astype(np.int32)
+@contextlib.contextmanager
+def _memory_limited(size: int) -> Iterator[None]:
+    """What is inside gets at most so many bytes of memory more than the process has; the system sees to it (on Linux).
+
+    The checks below refuse what is known to unpack to much more than a file holds. This refuses what they overlook:
+    HDF5 has more forms than anybody has counted, and its library believes the sizes that a file claims.
+    """
+    with _one_at_a_time:
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        try:
+            pages = int(Path("/proc/self/statm").read_text().split()[0])
+        except OSError:
+            yield
+            return
+        limit = pages * resource.getpagesize() + size
+        if soft != resource.RLIM_INFINITY:
+            limit = min(limit, soft)
+        resource.setrlimit(resource.RLIMIT_AS, (limit, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _find(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
@@ -79,9 +113,7 @@ def _find(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
         raise BadInput(
             f"{path}, {key}: expected a data set in the file itself; found one whose values lie in other files"
         )
-    if found.ndim and found.shape[0] > MOST_IMAGES:
-        raise BadInput(f"{path}, {key}: expected at most {MOST_IMAGES} images; found {found.shape[0]}")
-    if found.chunks and np.prod([float(side) for side in found.chunks]) * found.dtype.itemsize > LARGEST_CHUNK:
+    if found.chunks and math.prod(found.chunks) * found.dtype.itemsize > LARGEST_CHUNK:
         raise BadInput(f"{path}, {key}: expected chunks of at most {LARGEST_CHUNK} bytes; found {found.chunks}")
     properties = found.id.get_create_plist()
     filters = {properties.get_filter(number)[0] for number in range(properties.get_nfilters())}
@@ -92,14 +124,86 @@ def _find(path: Path, file: h5py.File, key: str) -> h5py.Dataset:
     return found
 
 
-def _check_range(path: Path, key: str, rows: np.ndarray, low: float, high: float, first_row: int = 0) -> None:
+def _check_form(path: Path, x: h5py.Dataset, y: h5py.Dataset) -> None:
+    """Check the shapes and types of images and their labels."""
+    if x.ndim != 4 or x.shape[1:] != IMAGE_SHAPE or x.shape[0] == 0:
+        raise BadInput(
+            f"{path}, {x.name[1:]}: expected shape (N, 3, 32, 32) with N > 0; found {x.shape}"
+            + _mending(path, x, MENDED_IMAGES)
+        )
+    if x.dtype != np.uint8 and x.dtype.kind != "f":
+        how = _line(path, x, 'a.astype("uint8")') if x.dtype.kind in "iu" else ""
+        raise BadInput(f"{path}, {x.name[1:]}: expected uint8, or floats in [0, 1]; found {x.dtype}{how}")
+    if y.shape != (x.shape[0],):
+        raise BadInput(
+            f"{path}, {y.name[1:]}: expected shape ({x.shape[0]},), one label for each image; found {y.shape}"
+            + _mending(path, y, MENDED_LABELS, x.shape[0])
+        )
+    if y.dtype.kind not in "iu":
+        how = _line(path, y, 'a.astype("int32")') if y.dtype.kind == "f" else ""
+        raise BadInput(f"{path}, {y.name[1:]}: expected whole numbers from 0 to 9; found {y.dtype}{how}")
+
+
+def _check_is_held(path: Path, found: h5py.Dataset) -> None:
+    """Check that the file holds all the values that it claims, and in pieces that can be read."""
+    if found.chunks:
+        expected = math.prod(-(-length // side) for length, side in zip(found.shape, found.chunks, strict=True))
+        if expected > MOST_CHUNKS:
+            raise BadInput(f"{path}, {found.name[1:]}: expected at most {MOST_CHUNKS} chunks; found {expected}")
+        held, what = found.id.get_num_chunks(), "chunks"
+    else:
+        expected, held, what = found.nbytes, found.id.get_storage_size(), "bytes"
+    if held < expected:
+        raise BadInput(f"{path}, {found.name[1:]}: expected {expected} {what} of values; the file holds {held}")
+
+
+def _read_labels(path: Path, y: h5py.Dataset) -> np.ndarray:
+    labels = y[:]
+    _check_range(path, y, labels, 0, CLASSES - 1)
+    return labels.astype(np.int32)
+
+
+def _read_images(path: Path, x: h5py.Dataset) -> np.ndarray:
+    images = np.empty(x.shape, np.float32)
+    for start in range(0, len(images), ROWS_AT_A_TIME):
+        rows = x[start : start + ROWS_AT_A_TIME]
+        if rows.dtype == np.uint8:
+            images[start : start + len(rows)] = to_unit_range(rows)
+        else:
+            _check_range(path, x, rows, 0, 1, first_row=start)
+            images[start : start + len(rows)] = rows
+    return images
+
+
+def _check_range(path: Path, found: h5py.Dataset, rows: np.ndarray, low: int, high: int, first_row: int = 0) -> None:
     # Written so that NaN, which compares false with everything, counts as outside.
     outside = ~((rows >= low) & (rows <= high))
     if outside.any():
         place = np.unravel_index(int(outside.argmax()), rows.shape)
-        value = rows[place]
         index = (int(place[0]) + first_row, *map(int, place[1:]))
-        raise BadInput(f"{path}, {key}{list(index)}: expected a value from {low} to {high}; found {value}")
+        are_bytes = rows.dtype.kind == "f" and rows.min() >= 0 and 1 < rows.max() <= 255
+        raise BadInput(
+            f"{path}, {found.name[1:]}{list(index)}: expected a value from {low} to {high}; found {rows[place]}"
+            + (_line(path, found, '(a / 255).astype("float32")') if are_bytes else "")
+        )
+
+
+def _mending(path: Path, found: h5py.Dataset, layouts: dict[tuple, str], count: int | None = None) -> str:
+    """How to mend a data set that has one of these shapes; nothing where none is meant."""
+    for layout, expression in layouts.items():
+        if len(layout) == found.ndim and all(
+            side == wanted or (wanted == "N" and count in (None, side))
+            for side, wanted in zip(found.shape, layout, strict=True)
+        ):
+            return _line(path, found, expression)
+    return ""
+
+
+def _line(path: Path, found: h5py.Dataset, expression: str) -> str:
+    """The one line that puts `expression`, of the data set's values `a`, in the data set's place."""
+    file, key = json.dumps(str(path)), json.dumps(found.name[1:])
+    code = f'import h5py; f = h5py.File({file}, "a"); a = f[{key}][:]; del f[{key}]; f[{key}] = {expression}'
+    return f"; to mend the file: python -c {shlex.quote(code)}"
 
 
 def to_unit_range(images: np.ndarray) -> np.ndarray:
@@ -107,10 +211,32 @@ def to_unit_range(images: np.ndarray) -> np.ndarray:
     return images.astype(np.float32) / np.float32(255)
 
 
-def _printable(source: object) -> str:
+def _attribute(file: h5py.File, name: str, kinds: str) -> object:
+    """The file's attribute, if it is a single value of one of these kinds (NumPy's letters) and not long; None if not.
+
+    Nothing of it is read before that is known: a few bytes of an array of strings may stand for gigabytes.
+    """
+    if name not in file.attrs:
+        return None
+    attribute = h5py.h5a.open(file.id, name.encode())
+    is_single = math.prod(attribute.shape) == 1 and attribute.get_storage_size() <= LONGEST_SOURCE
+    return np.ravel(file.attrs[name])[0] if is_single and attribute.dtype.kind in kinds else None
+
+
+def _source(file: h5py.File) -> str:
     """What captions may show of a file's own word for its data."""
-    text = source.decode(errors="replace") if isinstance(source, bytes) else str(source or "")
+    source = _attribute(file, "source", "OSU")
+    text = source.decode(errors="replace") if isinstance(source, bytes) else source if isinstance(source, str) else ""
     return "".join(character if character.isprintable() else " " for character in text)[:100].strip()
+
+
+def _is_synthetic(path: Path, file: h5py.File) -> bool:
+    if "synthetic" not in file.attrs:
+        return False
+    value = _attribute(file, "synthetic", "biuf")
+    if value is None:
+        raise BadInput(f"{path}, attribute synthetic: expected true or false; found something else")
+    return bool(value)
 
 
 def write_hdf5(path: Path, parts: dict[str, np.ndarray], source: str, is_synthetic: bool = False) -> None:

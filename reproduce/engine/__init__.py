@@ -8,7 +8,8 @@ Importing this module is cheap: Numba is imported, and Chainer's functions are w
 import contextlib
 import contextvars
 import importlib.util
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 
 NAMES = ("auto", "chainer", "fast")
 
@@ -28,8 +29,12 @@ def resolve(name: str, device: int = -1) -> str:
     obstacle = None
     if device >= 0:
         obstacle = f"the fast engine runs on the CPU; on GPU {device} use engine 'auto' or 'chainer'"
+    elif os.name != "posix":
+        obstacle = "the fast engine runs on Linux and macOS; use engine 'auto' or 'chainer'"
     elif importlib.util.find_spec("numba") is None:
         obstacle = "the fast engine needs numba; install it, or use engine 'auto' or 'chainer'"
+    elif os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0"):
+        obstacle = "the fast engine compiles its loops, and NUMBA_DISABLE_JIT forbids it; unset it, or use 'auto'"
     if obstacle and name == "fast":
         raise ValueError(obstacle)
     return "chainer" if obstacle else "fast"
@@ -55,9 +60,15 @@ def using(name: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def prepare() -> None:
-    """Compile every loop of the engine, or load it from the disk: seconds the first time, then a moment."""
+def prepare(computation: Callable[[], None] | None = None) -> None:
+    """Compile, on all cores, the loops that a computation runs, or all of the engine's; a moment if they are on disk.
+
+    The computation is gone through without its loops: what it computes is meaningless, what it changes changes, but
+    NumPy's random numbers go on from where they were. Nothing happens outside of `using("fast")` if one is given.
+    """
+    if computation is not None and current() != "fast":
+        return
     from reproduce.engine import installation, preparation
 
     installation.install()
-    preparation.compile_all()
+    preparation.prepare(computation)

@@ -2,15 +2,20 @@
 
 import numpy as np
 
-from reproduce.engine import direct, memory, threads, winograd
+from reproduce.engine import cook_toom, direct, memory, threads, winograd
 from reproduce.engine.simd import PANEL, ROWS
 
 # Outputs of a tile for each size of filter that Winograd's method computes.
-OUTPUTS_OF_A_TILE = {3: 4, 5: 2, 7: 2}
+OUTPUTS_OF_A_TILE = {3: 4, 5: 4, 7: 4}
 # With fewer channels most of a panel of 16 would be padding.
 FEWEST_CHANNELS = 8
-# Floats of transformed tiles that one thread works on at a time: they should stay in its share of the cache.
-FLOATS_IN_CACHE = 1 << 19
+# Floats of transformed tiles that one thread works on at a time: they should stay in its share of the cache. But all
+# transformed filters are read once for each group of images; where they are more than the tiles, larger groups are
+# faster (256 channels, 7 x 7: by a third).
+FLOATS_IN_CACHE, MOST_FLOATS = 1 << 19, 1 << 21
+# Of larger transformed filters than 12 MB, those for one gradient and the other gradient itself are not held at once:
+# both gradients then transform gy, which costs 6 % of their time.
+MOST_FILTERS_AT_ONCE = 3 << 20
 
 
 def _panels(length: int) -> int:
@@ -38,27 +43,28 @@ class _Shapes:
         self.outputs, _, taps, _ = w_shape
         self.top, self.left = pad
         m = OUTPUTS_OF_A_TILE[taps]
-        self.m, self.r, self.n = (0,) * m, (0,) * taps, m + taps - 1
+        self.m, self.r, self.n = (0,) * m, (0,) * taps, cook_toom.products(m, taps)
         self.out_height, self.out_width = self.height + 2 * self.top - taps + 1, self.width + 2 * self.left - taps + 1
         tiles_y, tiles_x = -(-self.out_height // m), -(-self.out_width // m)
         self.inner, self.outer = _panels(self.channels), _panels(self.outputs)
         frequencies = self.n * self.n
         floats = frequencies * tiles_y * tiles_x * (self.inner + self.outer) * PANEL
-        self.group = max(1, min(-(-self.images // threads.COUNT), FLOATS_IN_CACHE // floats))
+        self.transformed_filters = frequencies * self.inner * self.outer * PANEL * PANEL
+        budget = max(FLOATS_IN_CACHE, min(self.transformed_filters, MOST_FLOATS))
+        self.group = max(1, min(-(-self.images // threads.COUNT), budget // floats))
         room = self.group * tiles_y * tiles_x + ROWS
         self.scratch = (
             frequencies * room * (self.inner + self.outer) * PANEL
             + (tiles_y * m + taps - 1) * (tiles_x * m + taps - 1) * self.inner * PANEL
             + tiles_y * m * tiles_x * m * self.outer * PANEL
         )
-        self.transformed_filters = frequencies * self.inner * self.outer * PANEL * PANEL
 
     def filters(self, weights: np.ndarray, transposed: bool) -> np.ndarray:
         u = memory.empty((self.transformed_filters,))
         if self.channels % PANEL or self.outputs % PANEL:
             u[:] = 0
-        threads.run(
-            winograd.filters, self.inner if transposed else self.outer, self.m, self.r, weights.reshape(-1),
+        threads.share(
+            winograd.filters, self.inner if transposed else self.outer, self.m, self.r, self.n, weights.reshape(-1),
             self.outputs, self.channels, transposed, u,
         )  # fmt: skip
         return u
@@ -67,10 +73,11 @@ class _Shapes:
 def _winograd_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, pad: tuple[int, int]) -> np.ndarray:
     s = _Shapes(x.shape, weights.shape, pad)
     y = memory.empty((s.images, s.out_height, s.out_width, s.outputs))
-    threads.run(
-        winograd.forward, s.images, s.m, s.r, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top, s.left,
-        s.filters(weights, transposed=False), _whole_panels(bias, s.outputs), y.reshape(-1), s.out_height,
+    threads.share(
+        winograd.forward, s.images, s.m, s.r, s.n, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top,
+        s.left, s.filters(weights, transposed=False), _whole_panels(bias, s.outputs), y.reshape(-1), s.out_height,
         s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)),
+        smallest=s.images // -(-s.images // s.group),
     )  # fmt: skip
     return memory.nchw(y)
 
@@ -79,12 +86,15 @@ def _winograd_backward(
     x: np.ndarray, weights: np.ndarray, gy: np.ndarray, pad: tuple[int, int], with_weights: bool, with_input: bool
 ) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     s = _Shapes(x.shape, weights.shape, pad)
+    if with_weights and with_input and s.transformed_filters > MOST_FILTERS_AT_ONCE:
+        gx, _, _ = _winograd_backward(x, weights, gy, pad, with_weights=False, with_input=True)
+        return gx, *_winograd_backward(x, weights, gy, pad, with_weights=True, with_input=False)[1:]
     nothing = np.zeros(1, np.float32)
     gx = memory.empty((s.images, s.height, s.width, s.channels)) if with_input else nothing
     gu = memory.empty((threads.COUNT, s.transformed_filters if with_weights else 1))
     gbias = np.zeros((threads.COUNT, s.outer * PANEL), np.float32)
     slots = threads.run(
-        winograd.backward, s.images, s.m, s.r, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top,
+        winograd.backward, s.images, s.m, s.r, s.n, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top,
         s.left, s.filters(weights, transposed=True) if with_input else nothing, memory.nhwc(gy).reshape(-1),
         s.out_height, s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)), gu, gbias,
         gx.reshape(-1), with_weights, with_input,
@@ -92,9 +102,10 @@ def _winograd_backward(
     gw = None
     if with_weights:
         gw = np.empty(weights.shape, np.float32)
-        threads.run(
-            winograd.filter_gradient, s.outer, s.m, s.r, gu.reshape(-1), slots, s.outputs, s.channels, gw.reshape(-1)
-        )
+        threads.share(
+            winograd.filter_gradient, s.outer, s.m, s.r, s.n, gu.reshape(-1), slots, s.outputs, s.channels,
+            gw.reshape(-1),
+        )  # fmt: skip
     gb = gbias[:slots, : s.outputs].sum(axis=0)
     return memory.nchw(gx) if with_input else None, gw, gb
 
@@ -116,7 +127,7 @@ def _direct_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None,
     y = memory.empty((images, out_height, out_width, outputs))
     image = (height + 2 * pad[0]) * (width + 2 * pad[1]) * channels
     scratch = (out_width + ROWS) * PANEL + image + ROWS * channels
-    threads.run(
+    threads.share(
         direct.forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *pad, _rows_in_panels(weights),
         filter_height, filter_width, _whole_panels(bias, outputs), y.reshape(-1), out_height, out_width, outputs,
         memory.empty((threads.COUNT, scratch)),

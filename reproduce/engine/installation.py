@@ -17,6 +17,7 @@ from chainer.functions.noise.dropout import Dropout
 from chainer.functions.normalization.batch_normalization import BatchNormalization, FixedBatchNormalization
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
+from chainer.optimizer import GradientMethod
 from chainer.optimizers.adam import AdamRule
 from chainer.optimizers.momentum_sgd import MomentumSGDRule
 from chainer.optimizers.rmsprop import RMSpropRule
@@ -43,7 +44,7 @@ def _wrap_forward(node_class: type, name: str, forward: Callable) -> None:
     setattr(node_class, name, wrapped)
 
 
-def _wrap_backward(node_class: type, backward: Callable, restore: Callable | None = None) -> None:
+def _wrap_backward(node_class: type, backward: Callable) -> None:
     stock = node_class.backward
 
     @functools.wraps(stock)
@@ -53,11 +54,22 @@ def _wrap_backward(node_class: type, backward: Callable, restore: Callable | Non
             gradients = None if chainer.config.enable_backprop else backward(self, indexes, grad_outputs)
             if gradients is not None:
                 return gradients
-            if restore is not None:
-                restore(self)
         return stock(self, indexes, grad_outputs)
 
     node_class.backward = wrapped
+
+
+def _show(node_class: type, name: str, compute: Callable) -> None:
+    """Give nodes that the engine computed an attribute of Chainer's, when it is first read."""
+
+    def read(node):
+        if getattr(node, "engine_state", None) is None:
+            raise AttributeError(f"{type(node).__name__!r} object has no attribute {name!r}")
+        return compute(node)
+
+    attribute = functools.cached_property(read)
+    attribute.__set_name__(node_class, name)
+    setattr(node_class, name, attribute)
 
 
 def _wrap_update(rule_class: type, update: Callable) -> None:
@@ -69,6 +81,26 @@ def _wrap_update(rule_class: type, update: Callable) -> None:
             stock(self, param)
 
     rule_class.update_core_cpu = wrapped
+
+
+def _wrap_optimizer() -> None:
+    """Update all parameters at once: just before whatever `update` does after the last of them."""
+    update, call_hooks = GradientMethod.update, GradientMethod.call_hooks
+
+    @functools.wraps(update)
+    def updating(self, *arguments, **keywords):
+        if engine.current() != "fast":
+            return update(self, *arguments, **keywords)
+        with updates.together():
+            return update(self, *arguments, **keywords)
+
+    @functools.wraps(call_hooks)
+    def calling(self, timing="pre"):
+        if timing == "post":
+            updates.carry_out()
+        call_hooks(self, timing)
+
+    GradientMethod.update, GradientMethod.call_hooks = updating, calling
 
 
 def install() -> None:
@@ -87,12 +119,15 @@ def install() -> None:
         _wrap_forward(ReLU, "forward_cpu", nodes.relu_forward)
         _wrap_backward(ReLU, nodes.relu_backward)
         _wrap_forward(Dropout, "forward_cpu", nodes.dropout_forward)
-        _wrap_backward(Dropout, nodes.dropout_backward, nodes.restore_dropout)
+        _wrap_backward(Dropout, nodes.dropout_backward)
+        _show(Dropout, "mask", nodes.dropout_mask)
         _wrap_forward(MaxPoolingND, "forward_cpu", nodes.max_pooling_forward)
-        _wrap_backward(MaxPoolingND, nodes.max_pooling_backward, nodes.restore_max_pooling)
+        _wrap_backward(MaxPoolingND, nodes.max_pooling_backward)
+        _show(MaxPoolingND, "indexes", nodes.max_pooling_indexes)
         _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward)
         _wrap_backward(AveragePooling2D, nodes.average_pooling_backward)
         _wrap_update(AdamRule, updates.adam)
         _wrap_update(MomentumSGDRule, updates.momentum_sgd)
         _wrap_update(RMSpropRule, updates.rmsprop)
+        _wrap_optimizer()
         _installed = True

@@ -76,7 +76,7 @@ def _multiply(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> n
     panels = -(-columns // PANEL)
     # A panel whose product takes less than about 20 microseconds is not worth the way to another thread.
     smallest = max(1, 2**16 // (rows * depth))
-    threads.run(
+    threads.share(
         _product, panels, flat_a, a_row, a_step, rows, depth, flat_b, b_row, b_column, columns, padded, c.reshape(-1),
         scratches, smallest=smallest,
     )  # fmt: skip

@@ -10,6 +10,7 @@ import threading
 from collections import deque
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 # Smaller blocks come from malloc without page faults.
 SMALLEST = 1 << 16
@@ -69,7 +70,7 @@ def _make_room() -> None:
             _statistics["kept"] -= other_size
 
 
-def empty(shape: tuple[int, ...], dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
+def empty(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
     """Like `np.empty`, aligned to a cache line, C-contiguous, perhaps on memory that was used before."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize

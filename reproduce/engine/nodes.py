@@ -2,13 +2,15 @@
 
 A forward gets the node and its input arrays; it returns the outputs and sets `node.engine_state`, or returns None for
 what the engine does not cover. A backward is only called for nodes that the engine computed, and returns Variables;
-or None, after which Chainer's own backward runs, on what `restore_…` gives it.
+or None, after which Chainer's own backward runs. What it, or a user, reads from a node that the engine keeps in another
+form, `dropout_mask` and `max_pooling_indexes` compute when it is first read.
 """
 
 import chainer
 import numpy as np
 from chainer import Variable
 from chainer.utils.conv import get_conv_outsize
+from numpy.typing import DTypeLike
 
 from reproduce.engine import convolution, linear, loops, memory, pooling, threads, uniform
 
@@ -25,7 +27,7 @@ def _is_channels_last(array: np.ndarray) -> bool:
     return array.ndim == 4 and array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-def _empty_like(array: np.ndarray, dtype: np.typing.DTypeLike = np.float32) -> np.ndarray:
+def _empty_like(array: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
     """An array of this shape in NHWC memory if the given one's is, else C-contiguous."""
     if _is_channels_last(array):
         images, channels, height, width = array.shape
@@ -84,7 +86,7 @@ def relu_forward(node, inputs):
     if not covered(x):
         return None
     y = _empty_like(x)
-    threads.run(loops.relu, x.size, _flat(x), _flat(y), smallest=SMALLEST_RANGE)
+    threads.share(loops.relu, x.size, _flat(x), _flat(y), smallest=SMALLEST_RANGE)
     node.retain_outputs((0,))
     node.engine_state = True
     return (y,)
@@ -96,7 +98,7 @@ def relu_backward(node, indexes, grad_outputs):
     if not covered(y, gy):
         return None
     gx = _empty_like(y)
-    threads.run(loops.relu_gradient, y.size, _flat(y), _flat_like(gy, y), _flat(gx), smallest=SMALLEST_RANGE)
+    threads.share(loops.relu_gradient, y.size, _flat(y), _flat_like(gy, y), _flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
 
 
@@ -139,10 +141,11 @@ def dropout_forward(node, inputs):
     y, kept = _empty_like(x), _empty_like(x, np.uint8)
     channels, pixels = (x.shape[1], x.shape[2] * x.shape[3]) if _is_channels_last(x) else (x.size // len(x), 1)
     scale = np.float32(1.0 / (1 - node.dropout_ratio))
-    threads.run(
+    threads.share(
         loops.drop, len(x), _flat(x), words, float(node.dropout_ratio), scale, channels, pixels, _flat(kept), _flat(y)
     )
     node.engine_state = (kept, scale)
+    del node.mask  # None; `dropout_mask` makes it when somebody asks
     return (y,)
 
 
@@ -152,15 +155,16 @@ def dropout_backward(node, indexes, grad_outputs):
         return None
     kept, scale = node.engine_state
     gx = _empty_like(kept)
-    threads.run(
+    threads.share(
         loops.drop_gradient, gy.size, _flat_like(gy, kept), _flat(kept), scale, _flat(gx), smallest=SMALLEST_RANGE
     )
     return constants(gx)
 
 
-def restore_dropout(node):
+def dropout_mask(node) -> np.ndarray:
+    """Chainer's `Dropout.mask`: what x was multiplied by, 0 or 1 / (1 - ratio), in x's shape."""
     kept, scale = node.engine_state
-    node.mask = scale * kept.astype(np.float32)
+    return np.ascontiguousarray(scale * kept.astype(np.float32))
 
 
 # --- pooling
@@ -192,7 +196,7 @@ def max_pooling_forward(node, inputs):
     images, channels, height, width = x.shape
     y = memory.empty((images, *windows[-2:], channels))
     indexes = memory.empty(y.shape, np.uint8)
-    threads.run(
+    threads.share(
         pooling.max_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1),
         indexes.reshape(-1),
     )  # fmt: skip
@@ -208,15 +212,16 @@ def max_pooling_backward(node, indexes, grad_outputs):
     windows, places = node.engine_state
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
-    threads.run(
+    threads.share(
         pooling.max_backward, images, memory.nhwc(gy).reshape(-1), places.reshape(-1), height, width, channels,
         *windows, _windows_are_apart(node._in_shape, windows), gx.reshape(-1),
     )  # fmt: skip
     return constants(memory.nchw(gx))
 
 
-def restore_max_pooling(node):
-    node.indexes = np.ascontiguousarray(memory.nchw(node.engine_state[1]).astype(np.int64))
+def max_pooling_indexes(node) -> np.ndarray:
+    """Chainer's `MaxPoolingND.indexes`: the number of each maximum in its window, (N, C, H', W') int64."""
+    return np.ascontiguousarray(memory.nchw(node.engine_state[1]).astype(np.int64))
 
 
 def average_pooling_forward(node, inputs):
@@ -228,7 +233,7 @@ def average_pooling_forward(node, inputs):
         return None
     images, channels, height, width = x.shape
     y = memory.empty((images, *windows[-2:], channels))
-    threads.run(
+    threads.share(
         pooling.average_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1)
     )
     node._in_shape, node._in_dtype = x.shape, x.dtype
@@ -242,7 +247,7 @@ def average_pooling_backward(node, indexes, grad_outputs):
         return None
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
-    threads.run(
+    threads.share(
         pooling.average_backward, images, memory.nhwc(gy).reshape(-1), height, width, channels, *node.engine_state,
         _windows_are_apart(node._in_shape, node.engine_state), gx.reshape(-1),
     )  # fmt: skip

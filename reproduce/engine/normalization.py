@@ -10,6 +10,9 @@ from chainer.functions.normalization.batch_normalization import GeneralBatchNorm
 from reproduce.engine import loops, memory, threads
 from reproduce.engine.nodes import constants, covered
 
+# So many sums are taken at a time, and then added up: more than there are threads, and whatever their number the same.
+PARTS = 32
+
 
 def _normalized_axes(node, x: np.ndarray, gamma: np.ndarray) -> bool:
     """Whether these are the channels of images or of plain vectors."""
@@ -37,7 +40,7 @@ def _repeats(channels: int) -> int:
 def _normalize(x, mean, scale, beta):
     y = _empty_pixels(x)
     channels, repeats = len(mean), _repeats(len(mean))
-    threads.run(
+    threads.share(
         loops.normalize, x.size // channels, _pixels(x), channels, channels * repeats, np.tile(mean, repeats),
         np.tile(scale, repeats), np.tile(beta, repeats), _pixels(y),
     )  # fmt: skip
@@ -47,9 +50,9 @@ def _normalize(x, mean, scale, beta):
 def _moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and (biased) variance of each channel, float32."""
     rows = x.size // channels
-    means, squares = np.empty((threads.COUNT, channels)), np.empty((threads.COUNT, channels))
+    means, squares = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     slots = threads.run(
-        loops.moments, rows, _pixels(x), channels, channels * _repeats(channels), means, squares
+        loops.moments, rows, _pixels(x), channels, channels * _repeats(channels), means, squares, parts=PARTS
     )  # fmt: skip
     bounds = np.array([rows * slot // slots for slot in range(slots + 1)], np.float64)
     counts = np.diff(bounds)[:, None]
@@ -93,10 +96,10 @@ def backward(node, indexes, grad_outputs):
     channels, repeats, rows = gamma.size, _repeats(gamma.size), x.size // gamma.size
     wide = channels * repeats
     mean = np.tile(node.mean, repeats)
-    sums, products = np.empty((threads.COUNT, channels)), np.empty((threads.COUNT, channels))
+    sums, products = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     pixels, gradients = _pixels(x), _pixels(gy)
     slots = threads.run(
-        loops.gradient_sums, rows, pixels, gradients, channels, wide, mean, sums, products
+        loops.gradient_sums, rows, pixels, gradients, channels, wide, mean, sums, products, parts=PARTS
     )  # fmt: skip
     gbeta = sums[:slots].sum(axis=0)
     ggamma = products[:slots].sum(axis=0) * node.inv_std
@@ -104,7 +107,7 @@ def backward(node, indexes, grad_outputs):
     if 0 in indexes:
         slope = (scale * node.inv_std * ggamma / rows).astype(np.float32)
         offset = (scale * gbeta / rows).astype(np.float32)
-        threads.run(
+        threads.share(
             loops.gradient, rows, pixels, gradients, channels, wide, mean, np.tile(scale, repeats),
             np.tile(slope, repeats), np.tile(offset, repeats), _pixels(gx),
         )  # fmt: skip

@@ -9,14 +9,13 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from reproduce.engine import cook_toom
+from reproduce.engine.compilation import has_feature
 
-HAS_AVX512 = bool(get_host_cpu_features().get("avx512f"))
-LANES = 16 if HAS_AVX512 else 8
+LANES = 16 if has_feature("avx512f") else 8
 # Matrices are stored in panels of 16 columns: one cache line, and one vector of AVX-512 or two of AVX2.
 PANEL = 16
 VECTORS = PANEL // LANES

@@ -1,17 +1,19 @@
-"""The engine's own threads: each operation is cut into as many equal ranges as there are cores.
+"""The engine's own threads: each operation is cut into ranges, which the threads take as they come free (`pool`).
 
 Numba's threading layers either abort when two Python threads use them at once (workqueue) or when a process forks
 after using them (GNU OpenMP); compiled loops that release the interpreter's lock need neither.
 """
 
+import atexit
 import os
-import queue
 import threading
 from collections.abc import Callable
 
-_tasks: queue.SimpleQueue = queue.SimpleQueue()
-_workers: list[threading.Thread] = []
-_start = threading.Lock()
+import numba
+import numpy as np
+from numba.core import types
+
+from reproduce.engine import pool
 
 
 def cores() -> int:
@@ -26,14 +28,58 @@ def _available() -> int:
     return cores()
 
 
-# Read once: results depend on how sums are split, and the same seed must give the same bits throughout a process.
+# Read once: results may depend on how sums are split, and the same seed must give the same bits throughout a process.
 COUNT = _available()
+# Ranges for each thread where each may take any: a thread that is held up then keeps the others waiting for little.
+RANGES_A_THREAD = 4
+
+_start = threading.Lock()
+# The numbers that the threads of this process share, and where they lie; 0 before the first loop.
+_numbers = np.empty(0, np.int64)
+_base = 0
+_workers: list[threading.Thread] = []
+# Of each kernel, what its last arguments were (`pool.code_of`) and its machine code for them; and all that there is.
+_last: dict[Callable, tuple[int, int]] = {}
+_addresses: dict[tuple[Callable, int], int] = {}
+
+
+def _start_workers() -> None:
+    global _numbers, _base
+    with _start:
+        if _base:
+            return
+        block = np.zeros(pool.SIZE + 16, np.int64)
+        _numbers = block[-block.ctypes.data % 128 // 8 :][: pool.SIZE]
+        _numbers[pool.PIPE_OUT], _numbers[pool.PIPE_IN] = os.pipe()
+        _numbers[pool.SHARE] = pool.address_of(pool.share, (types.int64,) * 6)
+        base = _numbers.ctypes.data
+        # Compiled here, once, rather than by each of the threads.
+        pool.watch.compile((types.int64, types.int64))
+        for number in range(1, COUNT):
+            worker = threading.Thread(target=pool.watch, args=(base, number), name=f"engine-{number}", daemon=True)
+            worker.start()
+            _workers.append(worker)
+        _base = base
+
+
+def _stop_workers() -> None:
+    """At the end of the program, before its code is unloaded."""
+    if _workers:
+        pool.stop(_base)
+        for worker in _workers:
+            worker.join(timeout=1)
+
+
+atexit.register(_stop_workers)
 
 
 def _forget_workers() -> None:
-    """A forked process inherits the list of its parent's threads, but not the threads."""
-    global _tasks, _start
-    _tasks = queue.SimpleQueue()
+    """A forked process inherits what its parent's threads share, but not the threads."""
+    global _base, _start
+    if _base:
+        os.close(_numbers[pool.PIPE_OUT])
+        os.close(_numbers[pool.PIPE_IN])
+    _base = 0
     _start = threading.Lock()
     _workers.clear()
 
@@ -42,48 +88,64 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_workers)
 
 
-def _work(tasks: queue.SimpleQueue) -> None:
-    while True:
-        function, arguments, done = tasks.get()
-        try:
-            function(*arguments)
-        except BaseException as error:
-            done.put(error)
-        else:
-            done.put(None)
-        # Until the next task comes, hold on to no array of this one.
-        del function, arguments, done
+def kinds_of(arguments: tuple) -> list[types.Type]:
+    """Numba's types of a kernel's own arguments."""
+    return [numba.typeof(argument) for argument in arguments]
 
 
-def _start_workers() -> None:
-    with _start:
-        while len(_workers) < COUNT - 1:
-            worker = threading.Thread(target=_work, args=(_tasks,), name=f"engine-{len(_workers) + 1}", daemon=True)
-            worker.start()
-            _workers.append(worker)
+def compile_for(kernel: Callable, kinds: list[types.Type]) -> int:
+    """Compile all that running a kernel with arguments of these types needs; the address of its code."""
+    pool.launch.compile((*(types.int64,) * 5, types.boolean, types.BaseTuple.from_types(tuple(kinds))))
+    return pool.address_of(kernel, [types.int64] * 3 + kinds)
 
 
-def run(kernel: Callable, units: int, *arguments: object, smallest: int = 1) -> int:
-    """Call `kernel(slot, first, last, *arguments)` for ranges that cover 0 to `units`, in parallel.
+class _Rehearsal(threading.local):
+    """What is called, in this thread, with each kernel and its arguments instead of running it."""
 
-    No range is shorter than `smallest`. The ranges depend on the numbers of units and threads alone, so sums by range
-    come out the same every time.
+    note: Callable[[Callable, tuple], None] | None = None
+
+
+rehearsal = _Rehearsal()
+
+
+def _run(kernel: Callable, units: int, ranges: int, slots_are_ranges: bool, arguments: tuple) -> None:
+    if rehearsal.note is not None:
+        rehearsal.note(kernel, arguments)
+        return
+    if not _base:
+        _start_workers()
+    code, address = _last.get(kernel, (0, 0))
+    outcome = pool.launch(_base, address, code, units, ranges, slots_are_ranges, *arguments)
+    if outcome == pool.OTHER_TYPES:
+        kinds = kinds_of(arguments)
+        code = pool.code_of(kinds)
+        if (kernel, code) not in _addresses:
+            _addresses[kernel, code] = compile_for(kernel, kinds)
+        _last[kernel] = code, _addresses[kernel, code]
+        outcome = pool.launch(_base, _addresses[kernel, code], code, units, ranges, slots_are_ranges, *arguments)
+    if outcome:
+        # There is nothing else that a compiled loop over checked arrays could fail for.
+        raise MemoryError(f"no memory for what {kernel.__name__} keeps while it runs")
+
+
+def run(kernel: Callable, units: int, *arguments: object, smallest: int = 1, parts: int = COUNT) -> int:
+    """Call `kernel(slot, first, last, *arguments)` for equal ranges that cover 0 to `units`, in parallel.
+
+    No range is shorter than `smallest`, and there are no more than `parts`. The ranges depend on these numbers alone,
+    and `slot` counts them; so sums by slot come out the same every time.
 
     Returns:
-        The number of ranges; `slot` counts them.
+        The number of ranges.
     """
-    slots = max(1, min(COUNT, units // smallest))
-    if slots > 1 and len(_workers) < COUNT - 1:
-        _start_workers()
-    done: queue.SimpleQueue = queue.SimpleQueue()
-    for slot in range(1, slots):
-        _tasks.put((kernel, (slot, units * slot // slots, units * (slot + 1) // slots, *arguments), done))
-    try:
-        kernel(0, 0, units // slots, *arguments)
-    finally:
-        # Even after an error: the others still write to the arrays.
-        errors = [done.get() for _ in range(1, slots)]
-    for error in errors:
-        if error is not None:
-            raise error
-    return slots
+    ranges = max(1, min(parts, units // smallest))
+    _run(kernel, units, ranges, True, arguments)
+    return ranges
+
+
+def share(kernel: Callable, units: int, *arguments: object, smallest: int = 1) -> None:
+    """Call `kernel(slot, first, last, *arguments)` for ranges that cover 0 to `units`, in parallel.
+
+    No range is shorter than `smallest`. Which thread takes which range depends on the moment: `slot`, below COUNT, is
+    the number of the thread, for memory to work in; nothing of it may reach the results.
+    """
+    _run(kernel, units, max(1, min(COUNT * RANGES_A_THREAD, units // smallest)), False, arguments)

@@ -7,7 +7,7 @@
 import numpy as np
 
 from reproduce.engine import memory
-from reproduce.engine.compilation import kernel
+from reproduce.engine.compilation import from_python, kernel
 
 WORDS, MIDDLE = 624, 397
 _HIGH, _LOW, _MATRIX = np.uint32(0x80000000), np.uint32(0x7FFFFFFF), np.uint32(0x9908B0DF)
@@ -27,7 +27,7 @@ def _next_block(key):
     key[WORDS - 1] = key[MIDDLE - 1] ^ (y >> np.uint32(1)) ^ ((y & np.uint32(1)) * _MATRIX)
 
 
-@kernel
+@from_python
 def _fill(key, position, words):
     """Tempered words of the stream; returns the generator's new position in its block."""
     done = 0
@@ -48,7 +48,7 @@ def _fill(key, position, words):
     return position
 
 
-@kernel
+@from_python
 def at_least(words, first, count, threshold, result):
     """result[i] = whether uniform number first + i is at least `threshold`; two words make one number of 53 bits."""
     pairs = words[2 * first : 2 * (first + count)]

@@ -1,8 +1,8 @@
 """Convolution of odd square filters with stride 1 by Winograd's minimal filtering, F(m x m, r x r).
 
-Lavin & Gray 2016 (arXiv:1509.09308), section 4. With n = m + r - 1, an image is cut into n x n input tiles that
-overlap by r - 1; for each of the n * n frequencies f the transformed tiles V[f] (tiles x channels) and filters U[f]
-(channels x outputs) are multiplied, and the products M[f] are transformed back to m x m outputs a tile.
+Lavin & Gray 2016 (arXiv:1509.09308), section 4. An image is cut into square input tiles of m + r - 1 rows that overlap
+by r - 1; for each of the n * n frequencies f the transformed tiles V[f] (tiles x channels) and filters U[f] (channels x
+outputs) are multiplied, and the products M[f] are transformed back to m x m outputs a tile. n is `cook_toom.products`.
 
 All work on a group of images is done by one thread while its tiles are in the cache. V, U, M and their gradients lie
 in panels of 16 columns: V[f, channel panel, tile, 16], U[f, output panel, channel, 16]. Arrays are flat float32;
@@ -26,12 +26,12 @@ from reproduce.engine.simd import (
 
 
 @kernel
-def filters(slot, first, last, m, r, weights, outputs, channels, transposed, u):
+def filters(slot, first, last, m, r, n, weights, outputs, channels, transposed, u):
     """Transform W (K, C, r, r) to U[f, K / 16, C, 16], or if `transposed` to U[f, C / 16, K, 16]; `u` is zeroed.
 
     A unit of work is one panel.
     """
-    n, taps = len(m) + len(r) - 1, len(r)
+    taps = len(r)
     tile = np.zeros(taps * taps * PANEL, np.float32)
     across, along = (channels, outputs) if transposed else (outputs, channels)
     rows = -(-along // PANEL) * PANEL
@@ -52,9 +52,9 @@ def filters(slot, first, last, m, r, weights, outputs, channels, transposed, u):
 
 
 @kernel
-def filter_gradient(slot, first, last, m, r, gu, slots, outputs, channels, gw):
+def filter_gradient(slot, first, last, m, r, n, gu, slots, outputs, channels, gw):
     """Add the gradients by U of all slots up, [slot, f, K / 16, C, 16], and transform them to gW (K, C, r, r)."""
-    n, taps = len(m) + len(r) - 1, len(r)
+    taps = len(r)
     tile = np.zeros(taps * taps * PANEL, np.float32)
     rows = -(-channels // PANEL) * PANEL
     panels = -(-outputs // PANEL)
@@ -74,11 +74,11 @@ def filter_gradient(slot, first, last, m, r, gu, slots, outputs, channels, gw):
 
 @kernel
 def forward(
-    slot, first, last, m, r, x, height, width, channels, top, left, u, bias, y, out_height, out_width, outputs, group,
-    scratches,
+    slot, first, last, m, r, n, x, height, width, channels, top, left, u, bias, y, out_height, out_width, outputs,
+    group, scratches,
 ):  # fmt: skip
     """Images `first` to `last` of y = x * W + b, in groups of `group` images; `bias` has whole panels."""
-    n, zero = len(m) + len(r) - 1, np.float32(0)
+    zero = np.float32(0)
     tiles_y, tiles_x = -(-out_height // len(m)), -(-out_width // len(m))
     tiles = tiles_y * tiles_x
     inner, outer = -(-channels // PANEL), -(-outputs // PANEL)
@@ -129,7 +129,7 @@ def forward(
 
 @kernel
 def backward(
-    slot, first, last, m, r, x, height, width, channels, top, left, u_transposed, gy, out_height, out_width, outputs,
+    slot, first, last, m, r, n, x, height, width, channels, top, left, u_transposed, gy, out_height, out_width, outputs,
     group, scratches, gu, gbias, gx, with_weights, with_input,
 ):  # fmt: skip
     """Gradients from images `first` to `last`: by U and b into this slot's sums, by x into `gx`.
@@ -137,7 +137,7 @@ def backward(
     With D = A gy Aᵀ: gU[f] = V[f]ᵀ D[f], gx = B (D[f] U[f]ᵀ) Bᵀ, and gb is D's entry at the point (1, 1), where A
     sums the tile.
     """
-    n, zero = len(m) + len(r) - 1, np.float32(0)
+    zero = np.float32(0)
     tiles_y, tiles_x = -(-out_height // len(m)), -(-out_width // len(m))
     tiles = tiles_y * tiles_x
     inner, outer = -(-channels // PANEL), -(-outputs // PANEL)

@@ -20,14 +20,16 @@ from reproduce.data.dataset import Dataset
 from reproduce.devices import check_device
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
-from reproduce.files import write_json
-from reproduce.store.provenance import provenance
+from reproduce.files import read_at_most, write_json
+from reproduce.store.provenance import checksum_of, provenance
+from reproduce.text import printable
 
 ROUNDS = 5
 # A measurement takes the median of several steps, and of more where steps take milliseconds.
 FEWEST_STEPS, MOST_STEPS, SHORTEST_SECONDS = 3, 30, 0.15
 # More would only take longer: without pooling and at full width, 50 images' activations fill 2 GB as it is.
 LARGEST_BATCH = 50
+LARGEST_FILE = 16 * 2**20
 # Of a whole epoch that is timed: an epoch of so many training images, and of test images in proportion.
 EPOCH_IMAGES = 500
 STEP, EPOCH = "step", "epoch"
@@ -139,23 +141,33 @@ def _epoch(experiment: Experiment, dataset: Dataset, device: int) -> Callable[[]
 
 
 def write_times(path: Path, times: Times, dataset: Dataset, device: int, engine_name: str) -> None:
-    """Keep times with their provenance, since they hold for one machine only."""
+    """Keep times with their provenance, since they hold for one machine only, and a checksum over both."""
     origin = provenance(dataset, engine.resolve(engine_name, device), device, None, 0)
-    write_json(path, {"provenance": origin, "seconds": {key: list(map(float, v)) for key, v in times.seconds.items()}})
+    content = {"provenance": origin, "seconds": {key: list(map(float, v)) for key, v in times.seconds.items()}}
+    write_json(path, {**content, "checksum": checksum_of(content)})
 
 
 def read_times(path: Path, fingerprint: str) -> Times:
     """The times kept in a file; none if it is not there or was measured with other data.
 
     Raises:
-        BadInput: the file is not one that `write_times` wrote.
+        BadInput: the file is not one that `write_times` wrote, or was changed since.
+        OSError: it cannot be read now.
     """
-    if not path.exists():
-        return Times({})
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(read_at_most(path, LARGEST_FILE))
+        if content["checksum"] != checksum_of(content):
+            raise ValueError("its checksum does not hold")
         if content["provenance"]["data"]["fingerprint"] != fingerprint:
             return Times({})
-        return Times({str(key): np.array(values, np.float64) for key, values in content["seconds"].items()})
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadInput(f"{path}: expected times that this package wrote: {first_line(error)}") from None
+        seconds = {str(key): np.array(values, np.float64) for key, values in content["seconds"].items()}
+        if not all(values.ndim == 1 and values.size and np.all(values > 0) for values in seconds.values()):
+            raise ValueError("some are not above 0 seconds")
+        return Times(seconds)
+    except FileNotFoundError:
+        return Times({})
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise BadInput(
+            f"{printable(str(path))}: expected times as this version wrote them; found others: {first_line(error)}; "
+            "remove it, and they are measured anew"
+        ) from None

@@ -1,229 +1,525 @@
-"""The look of every figure: the report's own curves above, ours below, in the same axes and colours."""
+"""Figures of curves: the report's dashed, ours solid, over each other or the one above the other."""
 
 import io
-import math
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from reproduce.analysis.curves import Curve
 from reproduce.files import write_atomically
+from reproduce.render.looks import (
+    GRID_COLOUR,
+    HEADING_SIZE,
+    INK,
+    NAME_SIZE,
+    PANEL_SIZE,
+    PNG_DOTS_PER_INCH,
+    REPORT_LOOK,
+    SOFT_INK,
+    STYLE,
+    TEXT_SIZE,
+    TITLE_SIZE,
+    WIDTH,
+    Look,
+    fold,
+    looks_of,
+    text_width,
+)
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; yellow is left out, since it is lost on white.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-MARKERS = ("o", "s", "^", "D", "v", "P")
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
-    "axes.titlesize": 11,
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "grid.color": "#e4e4e4",
-    "lines.linewidth": 1.7,
-    "lines.markersize": 3.5,
-    "svg.hashsalt": "conv-nn-report",
-    "svg.fonttype": "none",
-}
-TITLE_LOOK = {"fontsize": 13, "fontweight": "bold"}
-CAPTION_LOOK = {"fontsize": 9, "color": "#444444"}
-# Lines from a curve's end to its name; in the curve's colour and unbroken they would look like more of it.
-LEADER_COLOUR = "#777777"
-REPORT_NAME, REPORT_LOOK = "the report", ("#1c1e21", ".")
-PNG_DOTS_PER_INCH = 144
-# What an inch of a title and of a caption holds, in characters of these fonts.
-TITLE_CHARACTERS, CAPTION_CHARACTERS = 9.3, 15
-# The names of candidates are longer than those of series.
-LONG_NAMES = 1.95
-# The labels beside the curves stand at least this part of the axis apart.
-LABEL_DISTANCE = 0.055
+SUFFIXES = (".png", ".svg", ".pdf")
+REPORT, REPORT_NAME = "The report", "the report"
+OURS = "This reproduction, at a smaller scale: compare the order, not the values"
+DASHES = (0, (3.2, 1.6))
+CAPTION_LINES = 2
+# Between the numbers of an axis.
+STEPS = (1, 2, 5, 10)
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+# All in inches. Around the whole picture; left of the axes for their numbers, and for what they measure.
+EDGE, NUMBERS, QUANTITY = 0.08, 0.33, 0.2
+BETWEEN_COLUMNS, BELOW_AXES, BETWEEN_ROWS = 0.14, 0.37, 0.1
+LINE_HEIGHT = 1.27 / 72
+# Of the axes: one row of at most three panels; the report above ours; a grid of more panels.
+HEIGHT_OF_ONE_ROW, HEIGHT_OF_TWO, HEIGHT_IN_GRID = (3.4, 2.9, 2.6), (2.1, 2.1, 2.0), 1.55
+# Between the curves' last epoch, the marker of a name, and the name; above and below a name.
+TO_MARKER, TO_NAME, AROUND_NAME = 0.13, 0.1, 0.025
+# A name is folded where it would take more inches, or more than this part of its axes.
+WIDEST_NAME, WIDEST_PART = 1.45, 0.36
+# Markers of one curve stand at least so far apart.
+BETWEEN_MARKERS = 0.11
+
+
+class Line(NamedTuple):
+    """A curve of a panel."""
+
+    curve: Curve
+    look: Look
+    name: str = ""
+    """at its right end; none if empty"""
+    note: str = ""
+    """beneath its name"""
+    is_dashed: bool = False
+    has_markers: bool = True
+    thickness: float = 1.7
+    end: Curve | None = None
+    """the curve at whose end the name stands, if not this one"""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Axes with their curves.
+
+    Attributes:
+        quantity: what the vertical axis measures.
+        stamp: across the curves, if any.
+    """
+
+    title: str
+    quantity: str
+    lines: Sequence[Line]
+    stamp: str = ""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Panels side by side, under a heading if there is one; panels of one quantity have one vertical axis."""
+
+    panels: Sequence[Panel | None]
+    heading: str = ""
+    shares_limits: bool = True
+
+
+def stamp_of(profile: str, is_synthetic: bool) -> str:
+    """What is printed across our curves where they are no result; empty where they are one."""
+    lines = ["SYNTHETIC DATA", "not CIFAR-10"] if is_synthetic else []
+    return "\n".join([*lines, *(["smoke test: no result"] if profile == "smoke" else [])])
 
 
 def draw(
-    path: Path, title: str, report: Sequence[Curve], ours: Sequence[Curve], caption: str, is_synthetic: bool
+    path: Path,
+    title: str,
+    report: Sequence[Curve],
+    ours: Sequence[Curve],
+    caption: Sequence[str],
+    *,
+    is_overlaid: bool,
+    stamp: str = "",
+    notes: Mapping[tuple[str, str, str], str] = MappingProxyType({}),
+    explained: Mapping[str, str] = NOTHING,
 ) -> list[Path]:
-    """Draw one figure as PNG and SVG.
+    """Draw one figure as PNG, SVG and PDF.
 
     Args:
         path: without suffix.
-        report, ours: their curves; a column for each (panel, quantity) of ours.
-        caption: under the figure: profile, data, seeds, epochs, engine.
-        is_synthetic: mark our panels as not CIFAR-10.
+        report, ours: their curves; a panel for each (panel, quantity) of ours. What ours lacks is left out.
+        caption: sentences; those that fit under the figure in two lines are printed, the first one in any case.
+        is_overlaid: the report's curves dashed under ours, and not above them in axes of their own.
+        stamp: across our curves: `stamp_of`.
+        notes: beneath the names of our curves, by panel, series and quantity.
+        explained: what to print in place of a panel's or a series' name.
 
     Returns:
         The files written.
     """
-    panels = list(dict.fromkeys((curve.panel, curve.quantity) for curve in ours))
-    looks = _looks(curve.series for curve in ours)
-    with matplotlib.rc_context(STYLE):
-        width = max(5.6 * len(panels), 7.6)
-        figure = Figure(figsize=(width, 8.4), layout="constrained")
-        title = textwrap.fill(title, int(TITLE_CHARACTERS * width))
-        figure.suptitle(title, x=0.01, ha="left", **TITLE_LOOK)
-        rows = figure.subplots(2, len(panels), sharex="col", sharey="col", squeeze=False)
-        for row, (side, curves) in enumerate((("The report", report), ("This reproduction", ours))):
-            for axes, panel in zip(rows[row], panels, strict=True):
-                shown = [curve for curve in curves if (curve.panel, curve.quantity) == panel]
-                _draw_panel(axes, shown, looks)
-                axes.set_title(f"{side}: {panel[0]}" if panel[0] else side)
-                axes.set_ylabel(panel[1])
-                axes.tick_params(labelbottom=True)
-                axes.set_xlabel("epoch, counted from 0")
-        for axes, panel in zip(rows[0], panels, strict=True):
-            alike = [curve for curve in [*report, *ours] if curve.quantity == panel[1]]
-            _set_limits(axes, alike, last=max(c.epochs[-1] for c in alike if c.panel == panel[0]))
-        for row, curves in enumerate((report, ours)):
-            for axes, panel in zip(rows[row], panels, strict=True):
-                _label_curves(axes, [curve for curve in curves if (curve.panel, curve.quantity) == panel], looks)
-        if is_synthetic:
-            for axes in rows[1]:
-                _mark_as_synthetic(axes)
-        caption = textwrap.fill(caption, int(CAPTION_CHARACTERS * width))
-        figure.supxlabel(caption, x=0.01, ha="left", **CAPTION_LOOK)
-        return save_picture(figure, path, (".png", ".svg"))
+    looks = looks_of(curve.series for curve in ours)
+    kinds = list(dict.fromkeys((curve.panel, curve.quantity) for curve in ours))
+    columns = len(kinds) if len(kinds) <= len(HEIGHT_OF_ONE_ROW) else 2
+
+    def name_of(curve: Curve) -> str:
+        return explained.get(curve.series, curve.series)
+
+    def panel(kind: tuple[str, str], lines: list[Line], panel_stamp: str = "") -> Panel:
+        return Panel(explained.get(kind[0], kind[0]), kind[1], lines, panel_stamp)
+
+    def of(curves: Sequence[Curve], kind: tuple[str, str]) -> list[Curve]:
+        return [curve for curve in curves if (curve.panel, curve.quantity) == kind and curve.series in looks]
+
+    def over_each_other(kind: tuple[str, str]) -> Panel:
+        theirs = {curve.series: curve for curve in of(report, kind) if _names(of(ours, kind)) & {curve.series}}
+        lines = [Line(c, looks[c.series], is_dashed=True, has_markers=False, thickness=1.4) for c in theirs.values()]
+        for curve in of(ours, kind):
+            expected = theirs.get(curve.series)
+            is_longer = expected is not None and expected.epochs[-1] > (_last(curve) or (-1, 0))[0]
+            end = expected if is_longer else None
+            lines.append(Line(curve, looks[curve.series], name_of(curve), notes.get(curve[:3], ""), end=end))
+        return panel(kind, lines, stamp)
+
+    def of_the_report(kind: tuple[str, str]) -> Panel | None:
+        wanted = _names(of(ours, kind))
+        lines = [
+            Line(curve, looks[curve.series], name_of(curve)) for curve in of(report, kind) if curve.series in wanted
+        ]
+        return panel(kind, lines) if lines else None
+
+    def of_ours(kind: tuple[str, str]) -> Panel:
+        lines = [Line(c, looks[c.series], name_of(c), notes.get(c[:3], "")) for c in of(ours, kind)]
+        return panel(kind, lines, stamp)
+
+    has_report = any(of_the_report(kind) for kind in kinds)
+    rows = []
+    for of_row in _in_rows(kinds, columns):
+        if is_overlaid or not has_report:
+            rows.append(Row([over_each_other(kind) for kind in of_row], shares_limits=len(kinds) == columns))
+        else:
+            rows += [Row([*map(of_the_report, of_row)], REPORT), Row([*map(of_ours, of_row)], OURS)]
+    if len(kinds) > columns:
+        height = HEIGHT_IN_GRID
+    else:
+        height = (HEIGHT_OF_ONE_ROW if len(rows) == 1 else HEIGHT_OF_TWO)[columns - 1]
+    key = _overlay_key(ours, notes) if is_overlaid and has_report else []
+    return save_picture(_compose(title, rows, columns, height, caption, key), path)
 
 
-def draw_beside(
-    path: Path, title: str, panels: Mapping[str, tuple[Curve, Sequence[Curve]]], caption: str, is_synthetic: bool
-) -> list[Path]:
-    """Draw single curves of the report, in black, among several of ours that may be it; as PNG and SVG.
+def draw_candidates(path: Path, title: str, panels: Sequence[Panel], caption: Sequence[str]) -> list[Path]:
+    """Draw panels in two columns, each with the report's curve dashed in black among those that may be it.
 
     Args:
         path: without suffix.
-        panels: by their titles, the report's curve and at least one of ours of the same quantity; colours are a
-            panel's own.
-        caption, is_synthetic: as for `draw`.
+        panels: of `candidates_panel`.
+        caption: as for `draw`.
 
     Returns:
         The files written.
     """
-    columns = min(2, len(panels))
-    lines = math.ceil(len(panels) / columns)
-    with matplotlib.rc_context(STYLE):
-        width = max(5.6 * columns, 7.6)
-        figure = Figure(figsize=(width, 3.7 * lines + 1), layout="constrained")
-        figure.suptitle(textwrap.fill(title, int(TITLE_CHARACTERS * width)), x=0.01, ha="left", **TITLE_LOOK)
-        all_axes = figure.subplots(lines, columns, squeeze=False).ravel()
-        for axes in all_axes[len(panels) :]:
-            axes.set_axis_off()
-        for axes, (name, (report, ours)) in zip(all_axes, panels.items(), strict=False):
-            curves = [*ours, report._replace(series=REPORT_NAME)]
-            looks = {**_looks(curve.series for curve in ours), REPORT_NAME: REPORT_LOOK}
-            _draw_panel(axes, curves, looks)
-            axes.set_title(textwrap.fill(name, int(TITLE_CHARACTERS * width / columns), break_on_hyphens=False))
-            axes.set_ylabel(report.quantity)
-            axes.set_xlabel("epoch, counted from 0")
-            _set_limits(axes, curves, max(curve.epochs[-1] for curve in curves), room=LONG_NAMES)
-            _label_curves(axes, curves, looks)
-            if is_synthetic:
-                _mark_as_synthetic(axes)
-        figure.supxlabel(textwrap.fill(caption, int(CAPTION_CHARACTERS * width)), x=0.01, ha="left", **CAPTION_LOOK)
-        return save_picture(figure, path, (".png", ".svg"))
+    rows = [Row(row, shares_limits=False) for row in _in_rows(panels, 2)]
+    key = [(REPORT_LOOK, True, REPORT_NAME)]
+    return save_picture(_compose(title, rows, min(2, len(panels)), HEIGHT_IN_GRID + 0.2, caption, key), path)
 
 
-def save_picture(figure: Figure, path: Path, suffixes: Sequence[str]) -> list[Path]:
-    """Write a picture under `path` with each suffix, .png or .svg, without dates, so that equal pictures are equal."""
-    metadata = {".png": {"Software": None}, ".svg": {"Date": None, "Creator": None}}
-    if layout := figure.get_layout_engine():
-        # Laid out once, and not anew for each suffix, which would take as long as drawing.
-        layout.execute(figure)
-        figure.set_layout_engine(None)
+def candidates_panel(
+    title: str,
+    report: Curve,
+    ours: Sequence[Curve],
+    chosen: Sequence[str],
+    notes: Mapping[str, str],
+    stamp: str,
+) -> Panel:
+    """A panel of `draw_candidates`.
+
+    Args:
+        report: the report's curve.
+        ours: at least one curve of the same quantity; the series is the candidate's name.
+        chosen: the candidates to mark.
+        notes: beneath a candidate's name.
+    """
+    looks = looks_of(curve.series for curve in ours)
+    lines = [Line(report, REPORT_LOOK, is_dashed=True, has_markers=False, thickness=1.6)]
+    for curve in ours:
+        is_chosen = curve.series in chosen
+        name = f"✓ {curve.series}" if is_chosen else curve.series
+        thickness = 2.4 if is_chosen else 1.1
+        lines.append(Line(curve, looks[curve.series], name, notes.get(curve.series, ""), thickness=thickness))
+    return Panel(title, report.quantity, lines, stamp)
+
+
+def save_picture(figure: Figure, path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:
+    """Write a picture under `path` with each suffix, without dates, so that equal pictures are equal."""
+    metadata = {
+        ".png": {"Software": None},
+        ".svg": {"Date": None, "Creator": None},
+        ".pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
     written = []
-    for suffix in suffixes:
-        image = io.BytesIO()
-        figure.savefig(image, format=suffix[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata[suffix])
-        write_atomically(path.with_suffix(suffix), image.getvalue())
-        written.append(path.with_suffix(suffix))
+    with matplotlib.rc_context(STYLE):
+        for suffix in suffixes:
+            image = io.BytesIO()
+            figure.savefig(image, format=suffix[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata[suffix])
+            write_atomically(path.with_suffix(suffix), image.getvalue())
+            written.append(path.with_suffix(suffix))
     return written
 
 
-def _looks(series: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """A colour and a marker for each series."""
-    names = dict.fromkeys(series)
-    return {name: (COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, name in enumerate(names)}
+def _in_rows(items: Sequence[Any], columns: int) -> list[Sequence[Any]]:
+    return [items[start : start + columns] for start in range(0, len(items), columns)]
 
 
-def _mark_as_synthetic(axes: Axes) -> None:
+def _names(curves: Iterable[Curve]) -> set[str]:
+    return {curve.series for curve in curves}
+
+
+def _last(curve: Curve) -> tuple[float, float] | None:
+    """Epoch and mean at the last epoch that has a number."""
+    mean = curve.mean()
+    present = np.flatnonzero(np.isfinite(mean))
+    return (float(curve.epochs[present[-1]]), float(mean[present[-1]])) if present.size else None
+
+
+def _overlay_key(ours: Sequence[Curve], notes: Mapping[tuple[str, str, str], str]) -> list[tuple[Look, bool, str]]:
+    band = ", band: lowest to highest seed" if any(len(curve.values) > 1 for curve in ours) else ""
+    gap = "; gap: mean distance of the two, in points" if notes else ""
+    return [(Look(SOFT_INK, "o"), False, f"this reproduction{band}"), (Look(SOFT_INK, ""), True, f"{REPORT_NAME}{gap}")]
+
+
+def _compose(
+    title: str,
+    rows: Sequence[Row],
+    columns: int,
+    height: float,
+    caption: Sequence[str],
+    key: Sequence[tuple[Look, bool, str]],
+) -> Figure:
+    """The whole picture. All places are reckoned in inches from its upper left corner, and then drawn.
+
+    Args:
+        columns: the most panels in a row.
+        height: of the axes, at least: they grow where more names stand beside them.
+        key: what kinds of lines mean: look, whether dashed, text.
+    """
+    titles = fold(title, WIDTH - 2 * EDGE, TITLE_SIZE, "bold", most=3)
+    printed = _caption_lines(caption)
+    column_width = (WIDTH - 2 * EDGE - (columns - 1) * BETWEEN_COLUMNS) / columns
+    # Of each row's axes, and above them.
+    heights, panel_titles = [], []
+    for row in rows:
+        needed = [_names_height(panel, column_width - NUMBERS - QUANTITY) for panel in row.panels if panel]
+        heights.append(max(height, *needed))
+        folded = [fold(panel.title, column_width, PANEL_SIZE, most=2) if panel else [] for panel in row.panels]
+        panel_titles.append(folded)
+    above = EDGE + len(titles) * TITLE_SIZE * LINE_HEIGHT + 0.06 + (NAME_SIZE * LINE_HEIGHT + 0.06 if key else 0.0)
+    total = above + EDGE + len(printed) * TEXT_SIZE * LINE_HEIGHT
+    tops = []
+    for row, axes_height, folded in zip(rows, heights, panel_titles, strict=True):
+        total += (HEADING_SIZE * LINE_HEIGHT + 0.04 if row.heading else 0.0) + 0.06
+        total += max(map(len, folded)) * PANEL_SIZE * LINE_HEIGHT
+        tops.append(total - EDGE - len(printed) * TEXT_SIZE * LINE_HEIGHT)
+        total += axes_height + BELOW_AXES + BETWEEN_ROWS
+
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, total))
+
+        def write(x: float, y: float, lines: Sequence[str], size: float, **look: object) -> None:
+            text = "\n".join(lines)
+            figure.text(x / WIDTH, 1 - y / total, text, fontsize=size, va="top", linespacing=1.2, **look)
+
+        write(EDGE, EDGE, titles, TITLE_SIZE, fontweight="bold", color=INK)
+        _draw_key(figure, total, above - NAME_SIZE * LINE_HEIGHT, key)
+        for row, top, axes_height, folded in zip(rows, tops, heights, panel_titles, strict=True):
+            title_height = max(map(len, folded)) * PANEL_SIZE * LINE_HEIGHT
+            if row.heading:
+                y = top - title_height - HEADING_SIZE * LINE_HEIGHT - 0.04
+                write(EDGE, y, [row.heading], HEADING_SIZE, fontweight="bold", color=INK)
+            for column, panel in enumerate(row.panels):
+                if panel is None:
+                    continue
+                left = EDGE + column * (column_width + BETWEEN_COLUMNS)
+                write(left, top - title_height - 0.02, folded[column], PANEL_SIZE, color=INK)
+                neighbour = row.panels[column - 1] if column else None
+                says_quantity = neighbour is None or neighbour.quantity != panel.quantity
+                margin = NUMBERS + (QUANTITY if says_quantity else 0.0)
+                width = column_width - margin
+                place = (left + margin) / WIDTH, 1 - (top + axes_height) / total, width / WIDTH, axes_height / total
+                axes = figure.add_axes(place)
+                alike = [other for other in row.panels if other and other.quantity == panel.quantity]
+                axes.set_ylim(_limits(alike if row.shares_limits else [panel]))
+                _draw_panel(axes, panel, width, axes_height)
+                if says_quantity:
+                    x = (left + 0.09) / WIDTH
+                    y = 1 - (top + axes_height / 2) / total
+                    figure.text(x, y, panel.quantity, rotation=90, ha="center", va="center", color=INK)
+        below = total - EDGE - len(printed) * TEXT_SIZE * LINE_HEIGHT
+        write(EDGE, below, printed, TEXT_SIZE, color=SOFT_INK)
+        return figure
+
+
+def _caption_lines(sentences: Sequence[str]) -> list[str]:
+    """As many of the sentences as fit, in their order; the first one in any case, cut if it must be."""
+    width = WIDTH - 2 * EDGE
+    text, *others = [*filter(None, sentences)] or [""]
+    for sentence in others:
+        if len(fold(f"{text} {sentence}", width, TEXT_SIZE)) <= CAPTION_LINES:
+            text = f"{text} {sentence}"
+    return fold(text, width, TEXT_SIZE, most=CAPTION_LINES)
+
+
+def _draw_key(figure: Figure, total: float, y: float, key: Sequence[tuple[Look, bool, str]]) -> None:
+    x = EDGE
+    for look, is_dashed, text in key:
+        ends = [x / WIDTH, (x + 0.34) / WIDTH]
+        style = {"linestyle": DASHES if is_dashed else "-", "marker": look.marker, "color": look.colour}
+        line = Line2D(ends, [1 - y / total] * 2, transform=figure.transFigure, markevery=[], **style)
+        figure.add_artist(line)
+        if look.marker:
+            middle = Line2D([sum(ends) / 2], [1 - y / total], transform=figure.transFigure, **style)
+            figure.add_artist(middle)
+        figure.text((x + 0.42) / WIDTH, 1 - y / total, text, va="center_baseline", color=INK)
+        x += 0.42 + text_width(text, TEXT_SIZE) + 0.3
+
+
+def _limits(panels: Sequence[Panel]) -> tuple[float, float]:
+    """Of the vertical axis, for percentages."""
+    values = np.concatenate([line.curve.values.ravel() for panel in panels for line in panel.lines])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return 0.0, 100.0
+    margin = 0.06 * max(np.ptp(values), 1.0)
+    return max(values.min() - margin, 0.0), min(values.max() + margin, 101.0)
+
+
+class _Name(NamedTuple):
+    """The text beside a curve's end, in lines."""
+
+    line: Line
+    name: list[str]
+    note: list[str]
+
+    @property
+    def width(self) -> float:
+        widths = [text_width(text, NAME_SIZE, "bold") for text in self.name]
+        return max(*widths, *(text_width(text, TEXT_SIZE) for text in self.note), 0.0)
+
+    @property
+    def height(self) -> float:
+        lines = len(self.name) * NAME_SIZE + len(self.note) * TEXT_SIZE
+        return lines * LINE_HEIGHT + 2 * AROUND_NAME
+
+
+def _names_of(panel: Panel, width: float) -> list[_Name]:
+    """The names of a panel, whose axes are so many inches wide."""
+    most = min(WIDEST_NAME, WIDEST_PART * width)
+    names = []
+    for line in panel.lines:
+        if line.name:
+            values = line.curve.values
+            diverged = f"{line.curve.diverged()} of {len(values)} diverged" if line.curve.diverged() else ""
+            notes = [part for note in (line.note, diverged) for part in fold(note, most, TEXT_SIZE, most=3)]
+            names.append(_Name(line, fold(line.name, most, NAME_SIZE, "bold", most=3), notes))
+    return names
+
+
+def _names_height(panel: Panel, width: float) -> float:
+    return sum(name.height for name in _names_of(panel, width))
+
+
+def _draw_panel(axes: Axes, panel: Panel, width: float, height: float) -> None:
+    """Draw curves and names into axes of so many inches, whose vertical limits are set."""
+    names = _names_of(panel, width)
+    first = min(line.curve.epochs[0] for line in panel.lines if len(line.curve.epochs))
+    last = max(line.curve.epochs[-1] for line in panel.lines if len(line.curve.epochs))
+    beside = TO_MARKER + TO_NAME + max((name.width for name in names), default=0.0) + 0.03
+    before = 0.08
+    an_inch = max(last - first, 1) / (width - before - beside)
+    axes.set_xlim(first - before * an_inch, first + (width - before) * an_inch)
+    end = max(last, first + 1)
+    ticks = MaxNLocator(nbins=max(int((width - beside) / 0.4), 1), integer=True, steps=STEPS).tick_values(first, end)
+    axes.set_xticks([tick for tick in ticks if first <= tick <= last])
+    axes.set_xlabel("epoch", color=INK, labelpad=1)
+    axes.xaxis.label.set_x((before + (end - first) / an_inch / 2) / width)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=max(int(height / 0.28), 2), integer=True, steps=STEPS))
+    # The lines of the axes end where the curves do: the names stand on white.
+    axes.spines["bottom"].set_bounds(axes.get_xlim()[0], end)
+    low, high = axes.get_ylim()
+    for tick in axes.get_yticks():
+        if low <= tick <= high:
+            axes.plot([axes.get_xlim()[0], end], [tick, tick], color=GRID_COLOUR, linewidth=0.8, zorder=0.5)
+    for line in panel.lines:
+        _draw_line(axes, line, an_inch)
+    _write_names(axes, names, last, an_inch, height)
+    if panel.stamp:
+        _stamp(axes, panel.stamp, width - beside, height, an_inch)
+
+
+def _draw_line(axes: Axes, line: Line, an_inch: float) -> None:
+    curve, colour = line.curve, line.look.colour
+    mean = curve.mean()
+    present = np.isfinite(mean)
+    if not present.any():
+        return
+    epochs, zorder = curve.epochs[present], 2.0 if line.is_dashed else 3.0
+    style = {"color": colour, "linewidth": line.thickness, "linestyle": DASHES if line.is_dashed else "-"}
+    if line.has_markers:
+        every = max(int(np.ceil(BETWEEN_MARKERS * an_inch)), 1)
+        style |= {"marker": line.look.marker, "markevery": every, "markeredgewidth": 0}
+    axes.plot(epochs, mean[present], zorder=zorder, **style)
+    if len(curve.values) > 1:
+        values = curve.values[:, present]
+        low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
+        # Where bands overlap, their edges tell them apart.
+        axes.fill_between(epochs, low, high, color=colour, alpha=0.10, linewidth=0, zorder=1.0)
+        for edge in (low, high):
+            axes.plot(epochs, edge, color=colour, alpha=0.55, linewidth=0.6, zorder=1.5)
+    if curve.diverged():
+        axes.plot(epochs[-1], mean[present][-1], color=colour, marker="x", markersize=9, markeredgewidth=2)
+
+
+def _write_names(axes: Axes, names: Sequence[_Name], last: float, an_inch: float, height: float) -> None:
+    """Write names beside the curves' ends, in the order of the ends, none over another."""
+    low, high = axes.get_ylim()
+    per_inch = (high - low) / height
+    ends = [_last(name.line.end or name.line.curve) or (last, (low + high) / 2) for name in names]
+    ordered = sorted(zip(ends, names, strict=True), key=lambda pair: pair[0][1])
+    wanted = [(value - low) / per_inch for (_, value), _ in ordered]
+    middles = spread(wanted, [name.height for _, name in ordered], height)
+    for ((epoch, value), name), middle in zip(ordered, middles, strict=True):
+        look = name.line.look
+        x, y = last + TO_MARKER * an_inch, low + middle * per_inch
+        # A curve that ends early is told by its marker: a line to its name would look like more of it.
+        if abs(value - y) > 0.06 * per_inch and epoch >= last - 0.35 * an_inch:
+            xs = [epoch + 0.03 * an_inch, last + 0.03 * an_inch, x - 0.05 * an_inch]
+            axes.plot(xs, [value, value, y], color="#8a8f96", linewidth=0.7, zorder=1.8, clip_on=False)
+        axes.plot([x], [y], color=look.colour, marker=look.marker, markersize=5, markeredgewidth=0, clip_on=False)
+        left, top = last + (TO_MARKER + TO_NAME) * an_inch, y + (name.height / 2 - AROUND_NAME) * per_inch
+        style = {"va": "top", "linespacing": 1.2, "color": look.text_colour}
+        axes.text(left, top, "\n".join(name.name), fontsize=NAME_SIZE, fontweight="bold", **style)
+        if name.note:
+            beneath = top - len(name.name) * NAME_SIZE * LINE_HEIGHT * per_inch
+            axes.text(left, beneath, "\n".join(name.note), fontsize=TEXT_SIZE, **{**style, "color": INK})
+
+
+def spread(wanted: Sequence[float], heights: Sequence[float], space: float) -> list[float]:
+    """Where the middles of boxes go that shall lie near `wanted`, none over another, all between 0 and `space`.
+
+    Args:
+        wanted: ascending.
+        heights: of the boxes, together at most `space`.
+
+    Returns:
+        The nearest such middles, in the sum of squared distances: with what lies below each box taken off, they only
+        have to ascend, and isotonic regression (pooling adjacent violators) finds them.
+    """
+    bottoms = np.concatenate([[0.0], np.cumsum(heights)])
+    below = (bottoms[:-1] + bottoms[1:]) / 2
+    pools: list[tuple[float, int]] = []
+    for value in np.subtract(wanted, below):
+        pools.append((float(value), 1))
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            (second, n), (first, m) = pools.pop(), pools.pop()
+            pools.append(((first * m + second * n) / (m + n), m + n))
+    free = [value for value, count in pools for _ in range(count)]
+    return [
+        float(np.clip(value, 0.0, max(space - bottoms[-1], 0.0)) + base)
+        for value, base in zip(free, below, strict=True)
+    ]
+
+
+def _stamp(axes: Axes, text: str, width: float, height: float, an_inch: float) -> None:
+    """Print words across the curves, as large as fits."""
+    lines = text.splitlines()
+    longest = max(text_width(line, 10, "bold") for line in lines)
+    turned = np.radians(18)
+    reach = longest * np.cos(turned) + len(lines) * 0.18 * np.sin(turned)
+    rise = longest * np.sin(turned) + len(lines) * 0.18 * np.cos(turned)
+    size = 10 * min(0.95 * width / reach, 0.95 * height / rise, 3.2)
+    middle = axes.get_xlim()[0] + width / 2 * an_inch
     axes.text(
-        0.5,
-        0.5,
-        "SYNTHETIC DATA\nnot CIFAR-10",
-        transform=axes.transAxes,
+        middle,
+        sum(axes.get_ylim()) / 2,
+        text,
         ha="center",
         va="center",
-        rotation=20,
-        fontsize=30,
+        rotation=18,
+        fontsize=size,
         fontweight="bold",
         color="#b00000",
-        alpha=0.25,
+        alpha=0.28,
+        zorder=5,
+        clip_on=True,
     )
-
-
-def _draw_panel(axes: Axes, curves: Sequence[Curve], looks: dict[str, tuple[str, str]]) -> None:
-    for curve in curves:
-        colour, marker = looks[curve.series]
-        mean = curve.mean()
-        present = np.isfinite(mean)
-        axes.plot(curve.epochs[present], mean[present], color=colour, marker=marker)
-        if len(curve.values) > 1 and present.any():
-            values = curve.values[:, present]
-            low, high = np.nanmin(values, axis=0), np.nanmax(values, axis=0)
-            axes.fill_between(curve.epochs[present], low, high, color=colour, alpha=0.18, linewidth=0)
-        if curve.diverged() and present.any():
-            axes.plot(curve.epochs[present][-1], mean[present][-1], color=colour, marker="x", markersize=9, mew=2)
-
-
-def _set_limits(axes: Axes, curves: Sequence[Curve], last: int, room: float = 1.3) -> None:
-    """The height of all panels of one quantity, and room for names: the axis is so many times as long as the curves."""
-    values = np.concatenate([curve.values.ravel() for curve in curves])
-    values = values[np.isfinite(values)]
-    margin = 0.06 * max(np.ptp(values), 1.0)
-    axes.set_ylim(max(values.min() - margin, 0), min(values.max() + margin, 101))
-    axes.set_xlim(-0.4, max(last, 1) * room + 0.4)
-    axes.set_xticks([tick for tick in axes.get_xticks() if 0 <= tick <= last and tick == int(tick)])
-
-
-def _label_curves(axes: Axes, curves: Sequence[Curve], looks: dict[str, tuple[str, str]]) -> None:
-    """Name each curve at its right end, names that would overlap moved apart."""
-    low, high = axes.get_ylim()
-    ends = []
-    for curve in curves:
-        mean = curve.mean()
-        present = np.flatnonzero(np.isfinite(mean))
-        note = f" ({curve.diverged()} of {len(curve.values)} diverged)" if curve.diverged() else ""
-        end = (curve.epochs[present[-1]], mean[present[-1]]) if present.size else (curve.epochs[0], (low + high) / 2)
-        ends.append((end, curve.series + note, looks[curve.series][0]))
-    ends.sort(key=lambda end: end[0][1])
-    distance = LABEL_DISTANCE * (high - low)
-    heights = _spread([value for (_, value), _, _ in ends], distance, low + distance / 2, high - distance / 2)
-    right = max((epoch for (epoch, _), _, _ in ends), default=0)
-    for ((epoch, value), name, colour), height in zip(ends, heights, strict=True):
-        axes.annotate(
-            name,
-            (epoch, value),
-            (right + 0.025 * np.ptp(axes.get_xlim()), height),
-            color=colour,
-            va="center",
-            fontsize=9.5,
-            fontweight="bold",
-            arrowprops={"arrowstyle": "-", "color": LEADER_COLOUR, "linewidth": 0.8, "linestyle": ":", "shrinkB": 2},
-        )
-
-
-def _spread(heights: Sequence[float], distance: float, low: float, high: float) -> list[float]:
-    """Ascending heights moved at least `distance` apart, upwards first, then down from `high`; all from `low` up."""
-    placed: list[float] = []
-    for height in heights:
-        placed.append(max(height, placed[-1] + distance if placed else low))
-    limit = high
-    for i in reversed(range(len(placed))):
-        placed[i] = min(placed[i], limit)
-        limit = placed[i] - distance
-    return placed

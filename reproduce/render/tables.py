@@ -1,23 +1,32 @@
-"""A table as CSV, Markdown and picture."""
+"""A table as CSV, Markdown, LaTeX and picture."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
 
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.render.plotting import COLOURS, STYLE, save_picture
+from reproduce.render.looks import SOFT_INK, STYLE, VERMILION, text_width
+from reproduce.render.plotting import save_picture
 
 Cell = str | int | float
 # Not a star: the tables multiply with stars.
 MARK = " †"
 FONT_SIZE = 10
-# Text in a PNG is fitted to its pixels, which makes it up to so much wider than its outline.
-HINTING = 1.02
+# A character that means something else in LaTeX, or that not every font of it has, and how it is written there.
+LATEX = str.maketrans(
+    {
+        **{character: f"\\{character}" for character in "{}$&#_%"},
+        **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+        **{"<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''"},
+        **{"×": r"$\times$", "†": r"$\dagger$", "±": r"$\pm$", "–": "--", "…": r"\ldots{}"},
+    }
+)
+# The same for Markdown, where a dollar sign may begin mathematics.
+MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\*|_`$~<"})
 # In inches: the height of a row, the white between columns, and around the whole.
 ROW_HEIGHT, GAP, MARGIN = 0.26, 0.28, 0.2
 
@@ -69,6 +78,40 @@ def as_markdown(table: Table) -> str:
     return "\n".join([*lines, "", *(f"{_escaped(note)}\n" for note in table.notes)])
 
 
+def as_latex(table: Table) -> str:
+    """The table as LaTeX for `\\input`, its title as caption, the notes below it; it needs the package booktabs."""
+    columns = range(len(table.header))
+
+    def line(cells: Sequence[str]) -> str:
+        # After a line's end, LaTeX takes a bracket or a star for an argument of it.
+        guard = "{}" if cells[0][:1] in ("[", "*") else ""
+        return f"    {guard}{' & '.join(cells)} \\\\"
+
+    body = []
+    for row in range(len(table.rows)):
+        cells = [table.shown(row, column).translate(LATEX) for column in columns]
+        cells = [rf"\textbf{{{cell}}}" if (row, column) in table.bold else cell for column, cell in enumerate(cells)]
+        body += [*([r"    \midrule"] if row in table.ruled else []), line(cells)]
+    notes = [rf"  \par\smallskip{{\footnotesize {note.translate(LATEX)}}}" for note in table.notes]
+    lines = [
+        r"% Needs \usepackage{booktabs}.",
+        r"\begin{table}",
+        r"  \centering",
+        rf"  \caption{{{table.title.translate(LATEX)}}}",
+        rf"  \label{{tab:{table.name}}}",
+        rf"  \begin{{tabular}}{{{''.join('r' if _is_numeric(table, column) else 'l' for column in columns)}}}",
+        r"    \toprule",
+        line([name.translate(LATEX) for name in table.header]),
+        r"    \midrule",
+        *body,
+        r"    \bottomrule",
+        r"  \end{tabular}",
+        *notes,
+        r"\end{table}",
+    ]
+    return "\n".join([*lines, ""])
+
+
 def markdown_rows(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Collection[int]) -> list[str]:
     """Lines of a Markdown table of cells that are Markdown already; the columns `numeric` are set flush right."""
     rule = ["---:" if column in numeric else "---" for column in range(len(header))]
@@ -80,19 +123,11 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def _escaped(text: str) -> str:
-    return text.replace("*", r"\*").replace("|", r"\|").replace("_", r"\_")
+    return text.translate(MARKDOWN)
 
 
 def _is_numeric(table: Table, column: int) -> bool:
     return all(isinstance(row[column], int | float) or not row[column] for row in table.rows)
-
-
-def text_width(text: str, size: float, weight: str = "normal") -> float:
-    """How wide a line of text is set, in inches."""
-    if not text.strip():
-        return 0.0
-    properties = FontProperties(family=STYLE["font.family"], weight=weight)
-    return TextPath((0, 0), text, size=size, prop=properties).vertices[:, 0].max() * HINTING / 72
 
 
 def picture(table: Table) -> Figure:
@@ -112,8 +147,20 @@ def picture(table: Table) -> Figure:
     below = [text_width(note, FONT_SIZE - 1) for note in table.notes]
     width = max(body, text_width(table.title, FONT_SIZE + 3, "bold"), *below, 0) + 2 * MARGIN
     height = (len(table.rows) + len(table.notes) + 3) * ROW_HEIGHT + 2 * MARGIN
-    figure = Figure(figsize=(width, height))
-    axes = figure.add_axes((0, 0, 1, 1))
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(width, height))
+        _fill(figure.add_axes((0, 0, 1, 1)), table, widths, body)
+    return figure
+
+
+def _fill(axes: Axes, table: Table, widths: Sequence[float], body: float) -> None:
+    """Write a table's texts and rules into axes whose unit is an inch.
+
+    Args:
+        widths, body: of the columns, and of all of them with the white between.
+    """
+    columns = range(len(table.header))
+    width, height = axes.figure.get_size_inches()
     axes.set(xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
 
@@ -131,7 +178,7 @@ def picture(table: Table) -> Figure:
         x, side = (left + widths[column], "right") if right_aligned else (left, "left")
         write(x, 1.5, table.header[column], ha=side, fontweight="bold")
         for row in range(len(table.rows)):
-            look = {"color": COLOURS[1]} if (row, column) in table.marked else {}
+            look = {"color": VERMILION} if (row, column) in table.marked else {}
             weight = "bold" if (row, column) in table.bold else "normal"
             write(x, 2.5 + row, table.shown(row, column), ha=side, fontweight=weight, **look)
         left += widths[column] + GAP
@@ -141,14 +188,13 @@ def picture(table: Table) -> Figure:
         rule(2.5 + row, "#bbbbbb", 0.7)
     rule(2.5 + len(table.rows), thickness=1.4)
     for i, note in enumerate(table.notes):
-        write(MARGIN, 2.8 + len(table.rows) + i, note, fontsize=FONT_SIZE - 1, color="#444444")
-    return figure
+        write(MARGIN, 2.8 + len(table.rows) + i, note, fontsize=FONT_SIZE - 1, color=SOFT_INK)
 
 
 def write_table(table: Table, folder: Path) -> list[Path]:
-    """Write a table as CSV, Markdown and PNG into a folder that exists; the files written."""
+    """Write a table as CSV, Markdown, LaTeX and PNG into a folder that exists; the files written."""
     path = folder / table.name
-    write_atomically(path.with_suffix(".csv"), as_csv(table).encode())
-    write_atomically(path.with_suffix(".md"), as_markdown(table).encode())
-    with matplotlib.rc_context(STYLE):
-        return [path.with_suffix(".csv"), path.with_suffix(".md"), *save_picture(picture(table), path, (".png",))]
+    texts = {".csv": as_csv(table), ".md": as_markdown(table), ".tex": as_latex(table)}
+    for suffix, text in texts.items():
+        write_atomically(path.with_suffix(suffix), text.encode())
+    return [*map(path.with_suffix, texts), *save_picture(picture(table), path, (".png",))]

@@ -4,9 +4,11 @@ The newest two are kept. A checkpoint also holds the run's settings, provenance 
 can be checked, and written again, from it. A record is these alone: of a run that was made and published elsewhere.
 """
 
+import errno
 import hashlib
 import io
 import json
+import os
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from reproduce.errors import first_line
-from reproduce.files import write_atomically
-from reproduce.store.history import EpochRecord, History
+from reproduce.files import open_regular, write_atomically
+from reproduce.store.history import EpochRecord, History, add_epoch
 
 if TYPE_CHECKING:
     from chainer import Chain, GradientMethod
@@ -26,10 +28,12 @@ FORMAT = 1
 LATEST, PREVIOUS, RECORD = "checkpoint.npz", "checkpoint.previous.npz", "record.npz"
 MOST_MEMBERS = 10_000
 NOT_OURS = "not a checkpoint that this package wrote"
+# What NumPy and Chainer raise for arrays that are whole, and not what is expected of them.
+MISFITS = (LookupError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 class Damaged(Exception):
-    """A checkpoint cannot be used; says why in one line."""
+    """A checkpoint was read, and cannot be used; says why in one line. One that cannot be read raises OSError."""
 
 
 class Progress(NamedTuple):
@@ -103,6 +107,7 @@ def read_record(path: Path) -> Record:
 
     Raises:
         Damaged: the file is not a whole checkpoint of this format.
+        OSError: it is not there, or cannot be read now.
     """
     brief = _read_arrays(path, ["about", "history", "checksum/brief"])
     checksum = brief.pop("checksum/brief")
@@ -112,10 +117,12 @@ def read_record(path: Path) -> Record:
         about = json.loads(brief["about"].tobytes())
         if about["format"] != FORMAT:
             raise Damaged(f"a checkpoint of format {about['format']!r:.20}; this version writes {FORMAT}")
-        history = [EpochRecord(int(row[0]), *map(float, row[1:])) for row in brief["history"]]
+        history: History = []
+        for row in brief["history"].tolist():
+            add_epoch(history, row)
         return Record(dict(about["settings"]), dict(about["provenance"]), history)
-    except (LookupError, TypeError, ValueError, RecursionError):  # whole, and made by somebody else
-        raise Damaged(NOT_OURS) from None
+    except (LookupError, TypeError, ValueError, RecursionError) as error:  # whole, and made by somebody else
+        raise Damaged(f"{NOT_OURS}: {first_line(error)}") from None
 
 
 def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
@@ -125,6 +132,7 @@ def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
 
     Raises:
         Damaged: the file is not a whole checkpoint of this network and optimizer.
+        OSError: it is not there, or cannot be read now.
     """
     from chainer.serializers import NpzDeserializer
 
@@ -143,9 +151,15 @@ def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
             ("MT19937", content["random/keys"], position, has_gauss, float(content["random/cached_gaussian"]))
         )
         next_image, loss, accuracy, batches, seconds = content["unfinished"].tolist()
-    except Exception as error:  # whole, and of another network, for which Chainer has errors of many types
+        done = PartialEpoch(int(next_image), loss, accuracy, int(batches), seconds)
+        order = content["order"]
+        if not np.array_equal(np.sort(order), np.arange(len(order))):
+            raise ValueError("expected every image's number once in order")
+        if not (0 <= done.next_image <= len(order) and (done.batches > 0) == (done.next_image > 0) and seconds >= 0):
+            raise ValueError(f"expected a part of an epoch of {len(order)} images; found {tuple(done)}")
+    except MISFITS as error:
         raise Damaged(f"not of this network: {_reason(error)}") from None
-    return Progress(content["order"], history, PartialEpoch(int(next_image), loss, accuracy, int(batches), seconds))
+    return Progress(order, history, done)
 
 
 def _read_arrays(path: Path, names: list[str] | None = None) -> dict[str, np.ndarray]:
@@ -153,24 +167,36 @@ def _read_arrays(path: Path, names: list[str] | None = None) -> dict[str, np.nda
 
     Raises:
         Damaged: it is not such a file, or an array is missing.
+        OSError: it is not there, or cannot be read now.
+        MemoryError: there is no room for it now.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            is_crowded = len(members) > MOST_MEMBERS or sum(m.file_size for m in members) > path.stat().st_size
-            if is_crowded or any(member.compress_type != zipfile.ZIP_STORED for member in members):
-                raise Damaged(NOT_OURS)
-            wanted = [f"{name}.npy" for name in names] if names else [member.filename for member in members]
-            return {name.removesuffix(".npy"): _read_array(archive, name) for name in wanted}
-    except Damaged:
-        raise
-    except Exception as error:  # zipfile, zlib and NumPy each have their own for a damaged file
-        raise Damaged(_reason(error)) from None
+    with open_regular(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            with zipfile.ZipFile(stream) as archive:
+                members = archive.infolist()
+                is_crowded = len(members) > MOST_MEMBERS or sum(m.file_size for m in members) > size
+                if is_crowded or any(member.compress_type != zipfile.ZIP_STORED for member in members):
+                    raise Damaged(NOT_OURS)
+                wanted = [f"{name}.npy" for name in names] if names else [member.filename for member in members]
+                return {name.removesuffix(".npy"): _read_array(archive, name) for name in wanted}
+        except (Damaged, MemoryError):
+            raise
+        except Exception as error:  # zipfile, zlib and NumPy each have their own for a damaged file
+            # A wrong offset in an archive makes a seek that the system calls invalid; its other errors are its own.
+            if isinstance(error, OSError) and error.errno != errno.EINVAL:
+                raise
+            raise Damaged(_reason(error)) from None
 
 
 def _read_array(archive: zipfile.ZipFile, name: str) -> np.ndarray:
+    """An array as large as its member is, whatever its header claims."""
     with archive.open(name) as member:
-        return np.lib.format.read_array(member, allow_pickle=False)
+        version = np.lib.format.read_magic(member)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, is_fortran, dtype = read_header[version](member)
+        flat = np.frombuffer(member.read(), dtype)
+    return np.array(flat.reshape(shape, order="F" if is_fortran else "C"))
 
 
 def _reason(error: Exception) -> str:

@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from reproduce.files import csv_bytes
 
@@ -25,6 +26,8 @@ class EpochRecord(NamedTuple):
 
 
 History = list[EpochRecord]
+# Means of 32-bit numbers may lie this far outside of their range.
+ROUNDING = 1e-3
 
 
 def has_diverged(history: History) -> bool:
@@ -35,6 +38,35 @@ def has_diverged(history: History) -> bool:
 def is_complete(history: History, epochs: int) -> bool:
     """Whether nothing is left to train for so many epochs."""
     return len(history) >= epochs or has_diverged(history)
+
+
+def add_epoch(history: History, values: Sequence[Any]) -> None:
+    """Append an epoch that a file says, its values numbers or their texts, to a history.
+
+    Raises:
+        ValueError: it is not the next epoch, or a number is outside of its range; says what was expected and found.
+    """
+    try:
+        epoch, *measured = map(float, values)
+        record = EpochRecord(len(history), *measured)
+    except (TypeError, ValueError):
+        found = ",".join(map(str, values))[:80]
+        raise ValueError(f"expected {len(EpochRecord._fields)} numbers; found {found!r}") from None
+    if epoch != len(history):
+        raise ValueError(f"expected epoch {len(history)}; found {values[0]:.20}")
+    if has_diverged(history):
+        raise ValueError(f"expected no epoch after one with the training loss {history[-1].train_loss}")
+    is_last = not math.isfinite(record.train_loss)
+    for name in ("train_accuracy", "test_accuracy"):
+        value = getattr(record, name)
+        if not (-ROUNDING <= value <= 100 + ROUNDING or (is_last and math.isnan(value))):
+            raise ValueError(f"expected {name} from 0 to 100; found {value}")
+    for name in ("train_loss", "test_loss"):
+        if getattr(record, name) < -ROUNDING:
+            raise ValueError(f"expected {name} from 0; found {getattr(record, name)}")
+    if not 0 <= record.seconds < math.inf:
+        raise ValueError(f"expected seconds from 0; found {record.seconds}")
+    history.append(record)
 
 
 def history_bytes(history: History) -> bytes:
@@ -56,14 +88,10 @@ def parse_history(content: bytes) -> History:
     if not rows or tuple(rows[0]) != EpochRecord._fields:
         found = ",".join(rows[0])[:80] if rows else "none"
         raise ValueError(f"expected the columns {','.join(EpochRecord._fields)}; found {found}")
-    history = []
+    history: History = []
     for line, row in enumerate(rows[1:], start=2):
         try:
-            record = EpochRecord(int(row[0]), *map(float, row[1:]))
-        except (TypeError, ValueError, IndexError):
-            found = ",".join(row)[:80]
-            raise ValueError(f"line {line}: expected {len(EpochRecord._fields)} numbers; found {found!r}") from None
-        if record.epoch != len(history):
-            raise ValueError(f"line {line}: expected epoch {len(history)}; found {record.epoch}")
-        history.append(record)
+            add_epoch(history, row)
+        except ValueError as error:
+            raise ValueError(f"line {line}: {error}") from None
     return history

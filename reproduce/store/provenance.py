@@ -18,8 +18,10 @@ from typing import Any
 
 from reproduce.data.dataset import Dataset
 from reproduce.engine import threads
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, first_line
 from reproduce.files import json_bytes
+from reproduce.store.code_version import sources_digest
+from reproduce.text import printable
 
 # What in the environment says how numbers are computed: numbers of threads, and CuPy's leave to round products to TF32.
 COMPUTING_SETTINGS = ("_NUM_THREADS", "CUPY_TF32")
@@ -58,6 +60,7 @@ def provenance(
         "engine_threads": threads.COUNT,
         "computing_settings": {n: value for n, value in os.environ.items() if n.endswith(COMPUTING_SETTINGS)},
         "git": _git(),
+        "code": sources_digest(),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
@@ -96,18 +99,27 @@ def _cpu() -> str:
 
 def _git() -> dict[str, Any] | None:
     """The commit of this package's own checkout, and whether the checkout differs from it; None outside of one."""
-    here = Path(__file__).resolve().parents[1]
+    checkout = Path(__file__).resolve().parents[2]
+    if not (checkout / ".git").exists():
+        return None
 
     def ask(*arguments: str) -> str:
-        command = ["git", "-C", str(here), *arguments]
+        # Git refuses a checkout of another user, whose code we are running already, unless it is told otherwise.
+        command = ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
     try:
-        if Path(ask("rev-parse", "--show-toplevel")).resolve() != here.parent:
-            return None
         return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None
+    except subprocess.CalledProcessError as error:
+        _say_once(f"the commit is not recorded: {first_line(ValueError(error.stderr))}")
+    except (OSError, subprocess.SubprocessError) as error:
+        _say_once(f"the commit is not recorded: {first_line(error)}")
+    return None
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 # The packages whose versions may change a number; a provenance names all that are installed.
@@ -123,12 +135,14 @@ class Origins:
         versions: each package, and Python, with every version met.
         machines: processor and platform.
         commits: of this package's checkout, and whether it had changes.
+        codes: digests of the sources that decide a run's numbers; runs of earlier versions do not say theirs.
     """
 
     engines: tuple[str, ...] = ()
     versions: tuple[tuple[str, tuple[str, ...]], ...] = ()
     machines: tuple[str, ...] = ()
     commits: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
 
     @property
     def engines_text(self) -> str:
@@ -142,6 +156,8 @@ class Origins:
         differing = [f"{name} {' and '.join(found)}" for name, found in self.versions if len(found) > 1]
         if differing:
             sentences.append(f"Package versions differ between the runs: {', '.join(differing)}.")
+        if len(self.codes) > 1:
+            sentences.append(f"The code that decides numbers differs between the runs: {' and '.join(self.codes)}.")
         return sentences
 
 
@@ -159,6 +175,7 @@ def summarize(provenances: Mapping[Path, dict[str, Any] | None], fingerprint: st
     versions: dict[str, dict[str, None]] = {}
     machines: dict[str, None] = {}
     commits: dict[str, None] = {}
+    codes: dict[str, None] = {}
     for folder, found in provenances.items():
         try:
             for part in [found, *found.get("earlier", [])]:
@@ -167,18 +184,26 @@ def summarize(provenances: Mapping[Path, dict[str, Any] | None], fingerprint: st
                 machines[f"{part['cpu']}, {part['platform']}"] = None
                 if git := part["git"]:
                     commits[git["commit"][:12] + (" with changes" if git["dirty"] else "")] = None
+                if code := part.get("code"):
+                    codes[str(code)] = None
                 for name, version in {"Python": part["python"], **part["packages"]}.items():
                     if name == "Python" or name.lower().startswith(COMPUTING_PACKAGES):
                         versions.setdefault(name, {})[str(version)] = None
         except (KeyError, TypeError, AttributeError) as error:
             raise BadInput(f"{folder / 'provenance.json'}: expected a run's provenance; {error} is not there") from None
     named = tuple((name, tuple(found)) for name, found in versions.items())
-    return Origins(tuple(engines), named, tuple(machines), tuple(commits))
+    return Origins(tuple(engines), named, tuple(machines), tuple(commits), tuple(codes))
+
+
+def is_of_other_code(provenance: dict[str, Any] | None) -> bool:
+    """Whether a part of a run says that it was made by other sources than those that would make it now."""
+    parts = [provenance, *provenance.get("earlier", [])] if provenance else []
+    return any(part.get("code", sources_digest()) != sources_digest() for part in parts)
 
 
 def _check_data(folder: Path, used: object, expected: str) -> None:
     if used != expected:
         raise BadInput(
-            f"{folder}: this run used the data {str(used)[:40]!r}, and it is asked for beside runs on {expected!r}; "
+            f"{folder}: this run used the data {str(used)[:40]!r}, and the other runs used {expected!r}; "
             "runs on different data are not mixed"
         )

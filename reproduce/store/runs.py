@@ -17,16 +17,18 @@ from filelock import FileLock, Timeout
 
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
-from reproduce.files import json_bytes, read_at_most, remove_unfinished, set_aside, write_atomically
+from reproduce.files import json_bytes, read_at_most, refuse_links, remove_unfinished, set_aside, write_atomically
 from reproduce.store import checkpoint
 from reproduce.store.checkpoint import LATEST, PREVIOUS, RECORD, Damaged, Record
 from reproduce.store.history import History, history_bytes, is_complete, parse_history
 from reproduce.store.provenance import checksum_of
+from reproduce.text import printable
 
 LARGEST_SIDE_FILE = 16 * 2**20
 # What may say what a run is and has given; of equally long ones, the first counts.
 HOLDERS = (LATEST, PREVIOUS, RECORD)
-EXPERIMENT, HISTORY, PROVENANCE = "experiment.json", "history.csv", "provenance.json"
+EXPERIMENT, HISTORY, PROVENANCE, HOLDER = "experiment.json", "history.csv", "provenance.json", ".holder"
+WRITTEN = (LATEST, RECORD, EXPERIMENT, HISTORY, PROVENANCE, HOLDER)
 
 
 def run_folder(results: Path, experiment: Experiment) -> Path:
@@ -63,6 +65,7 @@ def examine(folder: Path, experiment: Experiment) -> RunState:
 
     Raises:
         BadInput: the folder, which is not the store's own for this experiment, holds another experiment's run.
+        OSError: a file is there and cannot be read now.
     """
     damaged: dict[str, str] = {}
     brief, trained = None, 0
@@ -138,12 +141,26 @@ def forget_side_files(folder: Path) -> None:
 
 
 def _record_of(path: Path, damaged: dict[str, str]) -> Record | None:
-    if path.exists():
-        try:
-            return checkpoint.read_record(path)
-        except Damaged as error:
-            damaged[path.name] = str(error)
-    return None
+    try:
+        return checkpoint.read_record(path)
+    except FileNotFoundError:
+        return None
+    except Damaged as error:
+        damaged[path.name] = str(error)
+        return None
+
+
+def _side_file(path: Path, largest: int = LARGEST_SIDE_FILE) -> bytes | None:
+    """What a side file says; None if it is not there.
+
+    Raises:
+        ValueError: it is larger.
+        OSError: it cannot be read now, which does not make it damaged.
+    """
+    try:
+        return read_at_most(path, largest)
+    except FileNotFoundError:
+        return None
 
 
 def _refuse_if_foreign(folder: Path, experiment: Experiment, found: dict[str, Any]) -> None:
@@ -152,19 +169,21 @@ def _refuse_if_foreign(folder: Path, experiment: Experiment, found: dict[str, An
         return
     expected = experiment.settings()
     differing = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    # Settings that only one of two optimizers has say less than the optimizers' names.
+    first = "optimizer" if "optimizer" in differing else differing[0]
     raise BadInput(
-        f"{folder}: another experiment is kept here: {differing[0]} is {found.get(differing[0])!r}, and "
-        f"{expected.get(differing[0])!r} is asked for; choose another folder"
+        f"{folder}: another experiment is kept here: {first} is {found.get(first)!r:.80}, and "
+        f"{expected.get(first)!r} is asked for; choose another folder"
     )
 
 
 def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[str, str], is_known: bool) -> None:
-    path = folder / EXPERIMENT
-    if not path.exists() or _says_exactly(path, experiment):
-        return
     try:
-        other = Experiment.from_settings(json.loads(read_at_most(path, LARGEST_SIDE_FILE))).settings()
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        content = _side_file(folder / EXPERIMENT)
+        if content is None or content == json_bytes(experiment.settings()):
+            return
+        other = Experiment.from_settings(json.loads(content)).settings()
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         damaged[EXPERIMENT] = f"damaged: {first_line(error)}"
         return
     if not is_known:
@@ -172,50 +191,40 @@ def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[s
     damaged[EXPERIMENT] = "does not say what the run's checkpoint says"
 
 
-def _says_exactly(path: Path, experiment: Experiment) -> bool:
-    """Whether an experiment.json is, byte for byte, what would be written now."""
-    expected = json_bytes(experiment.settings())
-    try:
-        return read_at_most(path, len(expected)) == expected
-    except (OSError, ValueError):
-        return False
-
-
 def _check_history_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> History:
-    path = folder / HISTORY
-    if brief is None:
-        if path.exists():
-            # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
-            damaged[HISTORY] = "no whole checkpoint vouches for it"
-        return []
-    if path.exists():
-        try:
-            content = read_at_most(path, LARGEST_SIDE_FILE)
+    try:
+        content = _side_file(folder / HISTORY)
+        if brief is None:
+            if content is not None:
+                # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
+                damaged[HISTORY] = "no whole checkpoint says the same"
+            return []
+        if content is not None:
             parse_history(content)
             known = history_bytes(brief.history)
             # A process that died between its checkpoint and its history leaves one an epoch behind the other.
             if not (known.startswith(content) or content.startswith(known)) or not content.endswith(b"\n"):
                 damaged[HISTORY] = "does not say what the run's checkpoint says"
-        except (OSError, ValueError) as error:
-            damaged[HISTORY] = f"damaged: {error}"
-    return brief.history
+    except ValueError as error:
+        damaged[HISTORY] = f"damaged: {error}"
+    return brief.history if brief else []
 
 
 def _check_provenance_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> dict[str, Any] | None:
-    path = folder / PROVENANCE
-    if path.exists():
-        try:
-            found = json.loads(read_at_most(path, LARGEST_SIDE_FILE))
+    try:
+        content = _side_file(folder / PROVENANCE)
+        if content is not None:
+            found = json.loads(content)
             if found.get("checksum") != checksum_of(found):
                 raise ValueError("its checksum does not match")
-        except (OSError, ValueError, AttributeError, RecursionError) as error:
-            damaged[PROVENANCE] = f"damaged: {first_line(error)}"
+    except (ValueError, AttributeError, RecursionError) as error:
+        damaged[PROVENANCE] = f"damaged: {first_line(error)}"
     return brief.provenance if brief else None
 
 
 def repair(folder: Path, experiment: Experiment, finding: RunState) -> None:
     """Set damaged files aside, each with a line, and write what can be told anew. The folder must be locked."""
-    remove_unfinished(folder)
+    remove_unfinished(folder, WRITTEN)
     for name, reason in finding.damaged.items():
         set_aside(folder / name, reason)
     write_side_files(folder, experiment, finding.history, finding.provenance)
@@ -231,7 +240,11 @@ def write_side_files(folder: Path, experiment: Experiment, history: History, pro
 
 
 def _write_if_other(path: Path, content: bytes) -> None:
-    if not path.exists() or path.read_bytes() != content:
+    try:
+        is_there = _side_file(path, len(content)) == content
+    except ValueError:
+        is_there = False
+    if not is_there:
         write_atomically(path, content)
 
 
@@ -242,15 +255,24 @@ def locked(folder: Path) -> Iterator[None]:
     The operating system lets go of the lock when its process ends, however it ends.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    lock, holder = FileLock(folder / ".lock"), folder / ".holder"
+    refuse_links(folder / ".lock")
+    lock = FileLock(folder / ".lock")
     try:
         lock.acquire(timeout=0.1)
     except Timeout:
-        who = holder.read_text(errors="replace")[:200] if holder.exists() else "another process"
-        print(f"waiting for {who}, which trains {folder}", flush=True)
+        print(f"waiting for {_holder_of(folder)}, which trains {printable(str(folder))}", flush=True)
         lock.acquire()
     try:
-        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        write_atomically(folder / HOLDER, f"process {os.getpid()} on {socket.gethostname()}".encode())
         yield
     finally:
         lock.release()
+
+
+def _holder_of(folder: Path) -> str:
+    """Who says that it holds a folder: for people to read, and no reason to fail."""
+    try:
+        refuse_links(folder / HOLDER)
+        return printable(read_at_most(folder / HOLDER, 200).decode(errors="replace"))
+    except (OSError, ValueError):
+        return "another process"

@@ -37,6 +37,7 @@ def train(
     engine_name: str = "auto",
     label: str = "",
     watch: Callable[[int, int], object] = lambda epoch, images: None,
+    print_epoch: Callable[[str], object] = tqdm.write,
 ) -> History:
     """Train a run up to so many epochs, going on from its checkpoint if there is one.
 
@@ -49,12 +50,14 @@ def train(
         engine_name: auto, chainer or fast.
         label: what the progress bar calls this run.
         watch: called after each batch with the epoch that it is of, from 0, and its number of images.
+        print_epoch: called after each epoch with the report's line.
 
     Returns:
         The history of all epochs so far. Its last loss is infinite or not a number if the run has diverged.
 
     Raises:
         BadInput: the folder holds another experiment, or the device or engine is not there.
+        OSError: a file of the run is there and cannot be read now; it is left alone.
         Interrupted: a signal asked to stop; what was done is saved.
     """
     on = get_device(device)
@@ -67,7 +70,7 @@ def train(
         runs.forget_record(folder)
         finding = runs.examine(folder, experiment)
         origin = provenance(dataset, engine_used, device, finding.provenance, len(finding.history))
-        return _train_epochs(experiment, dataset, folder, epochs, on, label, origin, watch)
+        return _train_epochs(experiment, dataset, folder, epochs, on, label, origin, watch, print_epoch)
 
 
 def _train_epochs(
@@ -79,8 +82,10 @@ def _train_epochs(
     label: str,
     origin: dict[str, Any],
     watch: Callable[[int, int], object],
+    print_epoch: Callable[[str], object],
 ) -> History:
     GPU_on = is_gpu(device)
+    engine.prepare(lambda: _rehearse(experiment, device))
     x_train, y_train = augment(dataset.x_train, dataset.y_train, experiment.augmentation)
     model, optimizer, progress = _restored(experiment, folder, device, len(y_train))
     arrays = (x_train, y_train, dataset.x_test, dataset.y_test)
@@ -111,7 +116,7 @@ def _train_epochs(
                 seconds = round(time.perf_counter() - started, 3)
                 history = [*history, EpochRecord(epoch, train_loss, train_accuracy, test_loss, test_accuracy, seconds)]
                 done = EPOCH_START
-                tqdm.write(_epoch_line(history[-1], label))
+                print_epoch(_epoch_line(history[-1], label))
             else:
                 done = done._replace(seconds=time.perf_counter() - started)
             # On a GPU the generator of the masks cannot go on in the middle of an epoch: there the epoch begins again.
@@ -122,15 +127,31 @@ def _train_epochs(
     return history
 
 
+def _rehearse(experiment: Experiment, device: Device) -> None:
+    """What a run does with each batch, on a network of its own."""
+    model, optimizer = build(experiment, device)
+    images, labels = np.zeros((2, 3, 32, 32), np.float32), np.zeros(2, np.int32)
+    loss, _ = model(images, labels)
+    model.cleargrads()
+    loss.backward()
+    optimizer.update()
+    Calculate_Test_Accuracy(images, labels, model, batch_size=2)
+
+
 def _restored(
     experiment: Experiment, folder: Path, device: Device, train_size: int
 ) -> tuple[Conv_NN, chainer.GradientMethod, Progress]:
     """Network, optimizer and progress as the newest whole checkpoint has them, or as a run begins."""
     for name in (checkpoint.LATEST, checkpoint.PREVIOUS, None):
         model, optimizer = build(experiment, device)
-        if name and (folder / name).exists():
+        if name:
             try:
-                return model, optimizer, checkpoint.load(folder / name, model, optimizer)
+                progress = checkpoint.load(folder / name, model, optimizer)
+                if len(progress.order) != train_size:
+                    raise checkpoint.Damaged(f"of {len(progress.order)} images; expected {train_size}")
+                return model, optimizer, progress
+            except FileNotFoundError:
+                continue
             except checkpoint.Damaged as error:
                 set_aside(folder / name, str(error))
     return model, optimizer, Progress(np.arange(train_size), [], EPOCH_START)

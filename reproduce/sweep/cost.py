@@ -1,9 +1,9 @@
 """What a run costs, told from its settings alone: operations, memory, disk. Nothing is built or trained for it."""
 
-from typing import NamedTuple
-
+from reproduce import layers
 from reproduce.augmentation import COPIES
 from reproduce.experiment import Experiment
+from reproduce.layers import Layer
 from reproduce.optimizers import OPTIMIZERS
 from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_CHANNELS, IMAGE_SIZE, scaled
 
@@ -15,48 +15,16 @@ PROCESS_BYTES = 300 * 2**20
 SIDE_FILES_BYTES = 16 * 2**10
 
 
-class Layer(NamedTuple):
-    """A convolution, pooling or fully connected layer.
-
-    Attributes:
-        name: `conv1_1`, `pool1`, `fc4`, ...; Conv_NN's own names for its links.
-        operations: of one image's forward pass: a multiplication and an addition for each weight at each place, as in
-            a direct convolution, those with the padding's zeros included. Other layers have so few that they are not
-            counted.
-        values: numbers in its output for one image.
-        parameters: weights, biases, and the scales and shifts of batch normalization.
-        window: numbers that the filter sees at all places together; what a convolution by matrix product unfolds.
-    """
-
-    name: str
-    operations: int
-    values: int
-    parameters: int
-    window: int = 0
-
-
-def layers_of(experiment: Experiment) -> list[Layer]:
-    """The network of an experiment, from its first convolution to its last fully connected layer."""
-    layers, channels, size = [], IMAGE_CHANNELS, IMAGE_SIZE
-    for i, (convolutions, block_channels) in enumerate(experiment.blocks, start=1):
-        for j in range(1, convolutions + 1):
-            window = channels * experiment.filter_size**2
-            channels = scaled(block_channels, experiment.width)
-            places = size * size
-            parameters = window * channels + channels * (3 if experiment.batch_normalization else 1)
-            layer = Layer(
-                f"conv{i}_{j}", 2 * window * channels * places, channels * places, parameters, window * places
-            )
-            layers.append(layer)
-        if experiment.pooling != "none":
-            size //= 2
-            layers.append(Layer(f"pool{i}", 0, channels * size * size, 0))
-    units_in = channels * size * size
+def layers_of(experiment: Experiment) -> tuple[Layer, ...]:
+    """The network of an experiment, from its input to its last fully connected layer."""
+    blocks = [
+        [(experiment.filter_size, scaled(channels, experiment.width))] * convolutions
+        for convolutions, channels in experiment.blocks
+    ]
     hidden = [scaled(HIDDEN_UNITS, experiment.width)] * (experiment.fully_connected_layers - 1)
-    for k, units in enumerate([*hidden, CLASSES], start=len(experiment.blocks) + 1):
-        layers.append(Layer(f"fc{k}", 2 * units_in * units, units, (units_in + 1) * units))
-        units_in = units
-    return layers
+    return layers.layers_of(
+        IMAGE_SIZE, blocks, [*hidden, CLASSES], experiment.pooling != "none", experiment.batch_normalization
+    )
 
 
 def parameters(experiment: Experiment) -> int:
@@ -105,10 +73,11 @@ def memory_bytes(experiment: Experiment, train_size: int, test_size: int, is_unf
     copies = COPIES[experiment.augmentation]
     images = (train_size + test_size + (train_size * copies if copies > 1 else 0)) * IMAGE_BYTES
     weights = parameters(experiment) * (2 + OPTIMIZERS[experiment.optimizer].slots) * FLOAT
-    layers = layers_of(experiment)
+    # The image itself is counted above.
+    inner = layers_of(experiment)[1:]
     # What a backward pass needs of the forward one: a convolution's output before and after normalization and after
     # ReLU; a pooling's output, where its maxima were, and the same after dropout, with its mask.
-    kept = sum(layer.values * ((3 if experiment.batch_normalization else 2) if layer.window else 4) for layer in layers)
-    largest = max((layer.values for layer in layers), default=0)
-    unfolded = max((layer.window for layer in layers), default=0) if is_unfolding else 0
+    kept = sum(layer.values * ((3 if experiment.batch_normalization else 2) if layer.window else 4) for layer in inner)
+    largest = max((layer.values for layer in inner), default=0)
+    unfolded = max((layer.window for layer in inner), default=0) if is_unfolding else 0
     return PROCESS_BYTES + images + weights + (kept + 2 * largest + unfolded) * FLOAT * experiment.batch_size

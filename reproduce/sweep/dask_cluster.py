@@ -7,19 +7,21 @@ import logging
 import os
 import socket
 import sys
-import threading
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
 import dask
+import psutil
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster, rpc
 from distributed.comm import CommClosedError, get_address_host_port
 
 from reproduce.engine.threads import cores
-from reproduce.errors import BadInput, first_line
+from reproduce.errors import BadInput, Failure, first_line
 from reproduce.files import read_at_most
 from reproduce.profiles import Options
+from reproduce.sweep.call import Call, NoAnswer
 
 LOOPBACK = "127.0.0.1"
 SECONDS_TO_CONNECT = 4
@@ -47,24 +49,27 @@ def connection(options: Options) -> Connect:
 def local(processes: int, device: int = -1) -> Iterator[Client]:
     """A cluster of so many processes on this machine, on loopback, for the time of the context.
 
-    Each does one run at a time, with its share of the cores and, where `device` is a GPU, a GPU of its own. Where
-    Dask's settings require encryption, the processes talk in TLS, with the certificates that those settings name.
+    Each does one run at a time, with its share of the cores and, where `device` is a GPU, a GPU of its own. They talk
+    in TLS, with certificates that exist for this time only and in memory; Dask's settings may name others, or say that
+    nothing is to be encrypted. What they keep on the disk is in a folder that is removed afterwards.
 
     Raises:
-        BadInput: there are fewer GPUs than processes, or the certificates cannot be used.
+        BadInput: there are fewer GPUs than processes, the certificates cannot be used, or loopback or Dask's folder for
+            temporary files cannot.
+        Failure: the processes cannot be begun.
     """
-    protocol = _protocol()
+    protocol, security = _security()
+    _check_loopback(processes)
     # Dask's own HTTP servers would listen on all interfaces.
     http = {"dashboard": False, "dashboard_address": f"{LOOPBACK}:0"}
+    common = {"protocol": protocol, "security": security, "host": LOOPBACK, **http}
     places = _gpus(processes) if device >= 0 else [None] * processes
     spec = {
         number: {
             "cls": Nanny,
             "options": {
                 "nthreads": 1,
-                "protocol": protocol,
-                "host": LOOPBACK,
-                **http,
+                **common,
                 # A run's memory is its own affair; Dask would pause or end what it holds for a leak.
                 "memory_limit": 0,
                 "silence_logs": logging.CRITICAL,
@@ -73,40 +78,62 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
         }
         for number, gpu in enumerate(places)
     }
-    scheduler = {"cls": Scheduler, "options": {"protocol": protocol, "host": LOOPBACK, "port": 0, **http}}
-    settings = {
-        # A second task in a worker's queue would be one too many when the worker dies.
-        "distributed.scheduler.worker-saturation": 1.0,
-        # Dask gives a process up that is not there so long after it died, be it that it has just died a second time.
-        "distributed.deploy.lost-worker-timeout": "1 day",
-        # Dask's own: one thread, whatever is free, and a malloc that gives memory back after every step.
-        "distributed.nanny.pre-spawn-environ": {},
-        # Pages on the state of things, for whoever comes by, TLS or not.
-        "distributed.scheduler.http.routes": [],
-        "distributed.worker.http.routes": [],
-    }
-    with _quiet(), dask.config.set(settings), _environment(_thread_settings(processes)):
-        with _main_module_hidden():
-            cluster = SpecCluster(workers=spec, scheduler=scheduler, silence_logs=logging.CRITICAL)
-        try:
-            with Client(cluster, set_as_default=False) as client:
-                client.wait_for_workers(processes)
-                yield client
-        finally:
-            # Workers that are too slow for that end by themselves when this process does.
-            with contextlib.suppress(TimeoutError):
-                cluster.close(timeout=SECONDS_TO_CLOSE)
+    scheduler = {"cls": Scheduler, "options": {"port": 0, **common}}
+    with _quiet(), _folder_of_its_own() as folder, _environment(_thread_settings(processes)):
+        settings = {
+            # Dask would take any `dask-scratch-space` that it finds, put it first on the path from which modules are
+            # imported, and open files in it: whoever made it could run code as the command's owner.
+            "temporary-directory": folder,
+            # A second task in a worker's queue would be one too many when the worker dies.
+            "distributed.scheduler.worker-saturation": 1.0,
+            # Dask gives a process up that is not there so long after it died, be it that it has just died a second
+            # time.
+            "distributed.deploy.lost-worker-timeout": "1 day",
+            # Dask's own: one thread, whatever is free, and a malloc that gives memory back after every step.
+            "distributed.nanny.pre-spawn-environ": {},
+            # Pages on the state of things, for whoever comes by, TLS or not.
+            "distributed.scheduler.http.routes": [],
+            "distributed.worker.http.routes": [],
+        }
+        with dask.config.set(settings):
+            try:
+                with _main_module_hidden():
+                    cluster = SpecCluster(
+                        workers=spec, scheduler=scheduler, security=security, silence_logs=logging.CRITICAL
+                    )
+            except Exception as error:  # of the system, of Dask, or of a process that died of whatever it imported
+                reason = first_line(error)
+                raise Failure(f"--jobs={processes}: the processes cannot be begun: {reason}; nothing is lost") from None
+            try:
+                with Client(cluster, set_as_default=False) as client:
+                    client.wait_for_workers(processes)
+                    yield client
+            finally:
+                _resume_processes()
+                # Workers that are too slow for that end by themselves when this process does.
+                with contextlib.suppress(TimeoutError):
+                    cluster.close(timeout=SECONDS_TO_CLOSE)
 
 
-def _protocol() -> str:
-    """The protocol of a local cluster: TLS where Dask's settings require encryption, plain TCP elsewhere.
+def _resume_processes() -> None:
+    """Let processes of this command that were made to stand still (SIGSTOP) go on: they could not save and end."""
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if process.status() == psutil.STATUS_STOPPED:
+                process.resume()
+
+
+def _security() -> tuple[str, Security]:
+    """The protocol of a local cluster and its certificates: those of Dask's settings, or new ones.
 
     Raises:
         BadInput: the certificates that the settings name cannot be used, or they name none.
     """
     security = Security()
     if not security.require_encryption:
-        return "tcp"
+        if dask.config.get("distributed.comm.require-encryption") is None:
+            return "tls", Security.temporary()
+        return "tcp", security
     for role in ("scheduler", "worker", "client"):
         reason = "not all are set"
         try:
@@ -119,7 +146,40 @@ def _protocol() -> str:
                 f"Dask's settings require encryption: expected distributed.comm.tls.ca-file and .{role} to name "
                 f"certificates and a key; found {files['ca_file']}, {files['cert']} and {files['key']}: {reason}"
             )
-    return "tls"
+    return "tls", security
+
+
+def _check_loopback(processes: int) -> None:
+    """See that this machine can connect to itself; Dask would try for a minute.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    try:
+        with socket.create_server((LOOPBACK, 0)) as server:
+            socket.create_connection(server.getsockname(), SECONDS_TO_CONNECT).close()
+    except OSError as error:
+        raise BadInput(
+            f"--jobs={processes}: expected processes of this machine to reach each other at {LOOPBACK}: "
+            f"{error.strerror or error}; without --jobs, runs are trained one after another in this process"
+        ) from None
+
+
+@contextlib.contextmanager
+def _folder_of_its_own() -> Iterator[str]:
+    """A new folder that nobody else can look into, where Dask's settings want temporary files; removed afterwards.
+
+    Raises:
+        BadInput: it cannot be made.
+    """
+    place = dask.config.get("temporary-directory")
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="conv-nn-report-", dir=place, ignore_cleanup_errors=True)
+    except OSError as error:
+        where = f"Dask's temporary-directory {place}" if place else "temporary files"
+        raise BadInput(f"{where}: expected a folder that can be written to: {error.strerror or error}") from None
+    with folder as path:
+        yield path
 
 
 @contextlib.contextmanager
@@ -174,27 +234,22 @@ def check_scheduler(address: str) -> str:
             raise _no_scheduler(given, error.strerror or "it cannot be read") from None
         except (ValueError, TypeError, KeyError):
             raise _no_scheduler(given, "it is not a scheduler file") from None
-    answers: list[object] = []
 
-    def ask() -> None:
-        try:
-            # Where nothing listens, the system says so at once; Dask would try again until its time is up.
-            socket.create_connection(get_address_host_port(address), timeout=SECONDS_TO_CONNECT).close()
-            answers.append(asyncio.run(asyncio.wait_for(_identity(address), SECONDS_TO_CONNECT)))
-        except Exception as error:  # sockets, names, TLS, protocols and serializers each have their own
-            answers.append(error)
+    def ask() -> str:
+        # Where nothing listens, the system says so at once; Dask would try again until its time is up.
+        socket.create_connection(get_address_host_port(address), timeout=SECONDS_TO_CONNECT).close()
+        return asyncio.run(asyncio.wait_for(_identity(address), SECONDS_TO_CONNECT))
 
     with _quiet():
-        # A thread that can be left behind: a name server may be silent for longer than we have.
-        asking = threading.Thread(target=ask, daemon=True)
-        asking.start()
-        asking.join(SECONDS_TO_CONNECT)
-    if not answers:
-        raise _no_scheduler(given, f"no answer in {SECONDS_TO_CONNECT} s")
-    if isinstance(answers[0], Exception):
-        raise _no_scheduler(given, _reason(answers[0], address))
-    if answers[0] != "Scheduler":
-        raise _no_scheduler(given, f"found a {answers[0]}")
+        try:
+            # A name server, too, may be silent for longer than we have.
+            found = Call(ask).answer(SECONDS_TO_CONNECT)
+        except NoAnswer:
+            raise _no_scheduler(given, f"no answer in {SECONDS_TO_CONNECT} s") from None
+        except Exception as error:  # sockets, names, TLS, protocols and serializers each have their own
+            raise _no_scheduler(given, _reason(error, address)) from None
+    if found != "Scheduler":
+        raise _no_scheduler(given, f"found a {found}")
     return address
 
 

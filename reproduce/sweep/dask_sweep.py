@@ -6,22 +6,27 @@ All that is asked of Dask is its own: it gives the task of a dead worker to anot
 
 import contextlib
 import queue
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, Future, KilledWorker
+from filelock import FileLock, Timeout
 
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.profiles import Options
 from reproduce.signals import Interrupted
 from reproduce.store import runs
 from reproduce.sweep import dask_worker
+from reproduce.sweep.call import Call, NoAnswer
 from reproduce.sweep.dask_cluster import Connect, connection
 from reproduce.sweep.progress import Board
 from reproduce.sweep.task import FAILED, STOPPED, Outcome, Task
-from reproduce.text import duration
+from reproduce.text import counted, duration
 
 # A scheduler that is begun again by hand, or on another node, takes a while.
 SECONDS_FOR_A_SCHEDULER_TO_COME_BACK = 300
@@ -31,6 +36,11 @@ SECONDS_BETWEEN_REMINDERS = 30
 # Dask begins a dead process of a local cluster anew, in a second or two; not one that cannot begin.
 SECONDS_FOR_A_PROCESS_TO_COME_BACK = 60
 SECONDS_TO_FETCH = 5
+# A busy machine takes seconds to answer what an idle one answers at once.
+SECONDS_TO_ANSWER = 15
+SECONDS_TO_ANSWER_WHEN_STOPPING = 8
+# Before its first run a worker imports what runs need; from a network folder that can take long.
+SECONDS_TO_GREET = 60
 KILLED = Outcome(FAILED, "every worker that it was given to died")
 
 
@@ -48,11 +58,24 @@ def train(tasks: Sequence[Task], options: Options, board: Board) -> None:
     """
     marker = tasks[0].marker
     marker.parent.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-    try:
-        run_all(tasks, connection(options), board, is_local=bool(options.jobs))
-    finally:
-        marker.unlink(missing_ok=True)
+    _remove_abandoned_markers(marker.parent)
+    # The operating system lets go of it when this process ends, however it ends.
+    with FileLock(marker):
+        try:
+            run_all(tasks, connection(options), board, is_local=bool(options.jobs))
+        finally:
+            marker.unlink(missing_ok=True)
+
+
+def _remove_abandoned_markers(store: Path) -> None:
+    """Remove the markers of sweeps that were killed: those that no process holds."""
+    for path in store.glob(".sweep-*"):
+        with contextlib.suppress(OSError, Timeout):
+            # One that is seconds old may be about to be locked.
+            is_old = time.time() - path.lstat().st_mtime > 60
+            if is_old and re.fullmatch(r"\.sweep-[0-9a-f]{32}", path.name):
+                with FileLock(path, timeout=0):
+                    path.unlink()
 
 
 def run_all(
@@ -109,14 +132,17 @@ class _Sweep:
         self.epochs_when_given: dict[str, int] = {}
         self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.submissions = self.places = 0
+        self.addresses: list[str] = []
+        self.counting: Call | None = None
         self.seen_at = self.reminded_at = 0.0
+        self.silent_since: float | None = None
 
     def run(self) -> None:
         """Give out all tasks and wait for their outcomes.
 
         Raises:
             SchedulerGone: the connection broke.
-            Failure: a local cluster has no process left.
+            Failure: a local cluster has no process left, or the scheduler has not answered for long.
         """
         sweep = self.example.sweep
         try:
@@ -132,20 +158,58 @@ class _Sweep:
     def _greet(self) -> None:
         """See that the workers that are there can do the runs, and tell them how to behave."""
         try:
-            self.client.register_plugin(dask_worker.WorkerSetup(self.is_local))
-            reasons = self.client.run(dask_worker.why_unusable, self.example.marker)
-            offers = [info["resources"] for info in self._workers().values()]
-        except (OSError, TimeoutError) as error:
+            offers = [info["resources"] for info in self._look_up_workers(SECONDS_TO_ANSWER).values()]
+            self._set_workers_up()
+            asked = dask_worker.why_unusable, self.example.marker, self.example.code
+            reasons = self._ask_workers(SECONDS_TO_ANSWER, *asked)
+        except (OSError, TimeoutError, NoAnswer) as error:
             raise SchedulerGone from error
         except Exception as error:  # a worker's ImportError, say
-            raise BadInput(f"the cluster's workers cannot do the runs: {first_line(error)}") from None
+            raise BadInput(
+                f"the cluster's workers cannot do the runs: {first_line(error)}; expected this package and what it "
+                "needs to be there in the same versions as here"
+            ) from None
         for found in filter(None, reasons.values()):
             raise BadInput(found)
+        if silent := [address for address in self.addresses if address not in reasons]:
+            self.board.say(f"no answer from {counted(len(silent), 'worker')}: {', '.join(silent)}")
         if self.example.device >= 0 and offers and not any("GPU" in offer for offer in offers):
             raise BadInput(
                 f"device {self.example.device}: expected workers that offer a GPU (dask worker --resources GPU=1); "
                 "found none"
             )
+
+    def _look_up_workers(self, seconds: float) -> Mapping[str, Any]:
+        """What the scheduler knows of each worker, by address.
+
+        Raises:
+            NoAnswer: the scheduler has not answered after so many seconds.
+        """
+        self.counting = self.counting or Call(self._workers)
+        found = self.counting.answer(seconds)
+        self.counting = self.silent_since = None
+        self.addresses = list(found)
+        return found
+
+    def _set_workers_up(self) -> None:
+        """Tell all workers how to behave, those that come later, too."""
+        call = Call(partial(self.client.register_plugin, dask_worker.WorkerSetup(self.is_local)))
+        try:
+            call.answer(SECONDS_TO_ANSWER)
+        except NoAnswer:
+            self.board.say(f"not all workers are ready; waiting up to {SECONDS_TO_GREET} s for them")
+            with contextlib.suppress(NoAnswer):
+                call.answer(SECONDS_TO_GREET)
+
+    def _ask_workers(self, seconds: float, function: Callable[..., Any], *arguments: Any) -> dict[str, Any]:
+        """What a function returns in each worker, by address; without those that are gone or do not answer in time."""
+        calls = [Call(partial(self.client.run, function, *arguments, workers=[one])) for one in self.addresses]
+        deadline = time.monotonic() + seconds
+        answers: dict[str, Any] = {}
+        for call in calls:
+            with contextlib.suppress(NoAnswer, OSError):
+                answers.update(call.answer(max(0.0, deadline - time.monotonic())))
+        return answers
 
     def _workers(self) -> Mapping[str, Any]:
         try:
@@ -154,9 +218,33 @@ class _Sweep:
             return self.client.scheduler_info()["workers"]
 
     def _count_places(self) -> None:
-        """See how many tasks can be worked on at once."""
-        workers = self._workers().values()
+        """See how many tasks can be worked on at once.
+
+        Raises:
+            Failure: the scheduler has not answered for long.
+        """
+        try:
+            workers = self._look_up_workers(1).values()
+        except NoAnswer:
+            self._note_silence()
+            return
         self.places = sum(self.example.device < 0 or "GPU" in info["resources"] for info in workers)
+
+    def _note_silence(self) -> None:
+        """The scheduler does not answer: it was stopped, its machine hangs, or the network does."""
+        now = time.monotonic()
+        if self.silent_since is None:
+            self.silent_since, self.reminded_at = now, now - SECONDS_BETWEEN_REMINDERS + SECONDS_TO_ANSWER
+        left = len(self.waiting) + len(self.given)
+        if now - self.silent_since > SECONDS_FOR_A_SCHEDULER_TO_COME_BACK:
+            raise Failure(
+                f"the scheduler has not answered for {duration(SECONDS_FOR_A_SCHEDULER_TO_COME_BACK)}; "
+                f"{left} runs are missing, and the same command does them"
+            )
+        if now - self.reminded_at >= SECONDS_BETWEEN_REMINDERS:
+            self.reminded_at = now
+            patience = duration(SECONDS_FOR_A_SCHEDULER_TO_COME_BACK)
+            self.board.say(f"the scheduler does not answer, with {left} runs to do; waiting up to {patience} for it")
 
     def _give_out(self) -> None:
         while self.waiting and len(self.given) < self.places:
@@ -188,6 +276,7 @@ class _Sweep:
                 self._look_around()
                 continue
             self.seen_at = self.reminded_at = time.monotonic()
+            self.silent_since = None
             if kind == "report":
                 self.board.report(tuple(news))
             elif kind == "cluster":
@@ -200,6 +289,8 @@ class _Sweep:
         self.board.redraw()
         self._count_places()
         now = time.monotonic()
+        if self.silent_since is not None:
+            return
         if self.places:
             self.seen_at = self.reminded_at = now
         elif self.is_local and now - self.seen_at > SECONDS_FOR_A_PROCESS_TO_COME_BACK:
@@ -247,9 +338,14 @@ class _Sweep:
         """Have the workers save what they do of ours, and take back the rest."""
         self.board.say("stopping: each run ends its step and is saved")
         with contextlib.suppress(Exception):
-            running = set(filter(None, self.client.run(dask_worker.stop, sweep).values()))
+            answers = self._ask_workers(SECONDS_TO_ANSWER_WHEN_STOPPING, dask_worker.stop, sweep)
+            if self.given and not answers:
+                self.board.say("no worker answers; those that train go on with their runs, and keep them")
+                return
+            running = set(filter(None, answers.values()))
             of_ours = [future for future, task in self.given.values() if task.job.key in running]
-            self.client.cancel([future for future, task in self.given.values() if task.job.key not in running])
+            rest = [future for future, task in self.given.values() if task.job.key not in running]
+            Call(partial(self.client.cancel, rest)).answer(SECONDS_TO_ANSWER_WHEN_STOPPING)
             deadline = time.monotonic() + SECONDS_TO_SAVE
             while time.monotonic() < deadline and not all(future.done() for future in of_ours):
                 time.sleep(0.05)

@@ -13,6 +13,7 @@ from distributed import Status, Worker, WorkerPlugin, get_worker
 
 from reproduce.data.dataset import Dataset, load
 from reproduce.signals import Interrupted
+from reproduce.store.code_version import CodeVersion, code_version, differences
 from reproduce.sweep.task import FAILED, STOPPED, Outcome, Source, Task, failure, perform
 
 # NumPy's global generator, which a run's numbers come from, is the process's: one run at a time.
@@ -40,7 +41,7 @@ def run_task(task: Task) -> Outcome:
         try:
             if is_stopping():
                 return Outcome(STOPPED)
-            if found := why_unusable(task.marker, worker):
+            if found := why_unusable(task.marker, task.code, worker):
                 return Outcome(FAILED, found)
             dataset = load_once(task.source)
             expected = task.job.experiment.data_fingerprint
@@ -65,8 +66,12 @@ def load_once(source: Source) -> Dataset:
     return _loaded[source]
 
 
-def why_unusable(marker: Path, dask_worker: Worker) -> str:
-    """Why this worker cannot train runs into the store that `marker` is in; empty if it can."""
+def why_unusable(marker: Path, code: CodeVersion, dask_worker: Worker) -> str:
+    """Why this worker cannot train runs into the store that `marker` is in; empty if it can.
+
+    Args:
+        code: of the command that asks.
+    """
     if dask_worker.state.nthreads != 1:
         return (
             f"worker {dask_worker.address} has {dask_worker.state.nthreads} threads; expected one run a process: "
@@ -76,6 +81,11 @@ def why_unusable(marker: Path, dask_worker: Worker) -> str:
         return (
             f"worker {dask_worker.address} does not see {marker.parent}; expected the results folder to be shared, "
             "under the same path"
+        )
+    if found := differences(code_version(), code):
+        return (
+            f"worker {dask_worker.address} would compute other numbers than this command: {found}; "
+            "install the same versions on both, and begin the worker again"
         )
     return ""
 
@@ -97,7 +107,8 @@ class WorkerSetup(WorkerPlugin):
     def setup(self, worker: Any) -> None:
         _is_closing.clear()
         # What the runs need is imported now: it is no garbage, and need not be looked through when the process ends.
-        importlib.import_module("reproduce.training")
+        importlib.import_module("reproduce.store.training_run")
+        code_version()
         gc.freeze()
         if threading.current_thread() is not threading.main_thread():
             return

@@ -1,10 +1,10 @@
-"""Progress of a whole sweep on one screen: a few lines that change on a terminal, now and then a line elsewhere."""
+"""Progress of a whole sweep: one line for each run that ends and, on a terminal, one bar; elsewhere a line at times."""
 
 import contextlib
-import shutil
+import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tqdm import tqdm
 
@@ -12,7 +12,7 @@ from reproduce.data.dataset import Dataset
 from reproduce.sweep.cost import training_images
 from reproduce.sweep.jobs import Job, operations_of
 from reproduce.sweep.task import DIVERGED, DONE, FAILED, Outcome
-from reproduce.text import duration
+from reproduce.text import counted, duration
 
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_BETWEEN_REDRAWS = 0.2
@@ -25,34 +25,55 @@ class Board:
         outcomes: of the runs that have ended, by key, in the order in which they did.
     """
 
-    def __init__(self, jobs: Sequence[Job], dataset: Dataset) -> None:
+    def __init__(
+        self,
+        wanted: Sequence[Job],
+        dataset: Dataset,
+        labels: Mapping[str, str] | None = None,
+        is_verbose: bool = False,
+    ) -> None:
+        """Begin with nothing running.
+
+        Args:
+            wanted: all runs of the sweep, those that are already trained included.
+            labels: what each run that is still to be trained is called, by its key; by default, all are.
+            is_verbose: whether to print a line for each epoch.
+        """
         self.outcomes: dict[str, Outcome] = {}
-        self._jobs = {job.key: job for job in jobs}
-        self._operations = {job.key: operations_of(job, dataset) for job in jobs}
+        self._jobs = {job.key: job for job in wanted}
+        self._labels = {job.key: job.label for job in wanted} if labels is None else labels
+        self._is_verbose = is_verbose
+        self._operations = {job.key: operations_of(job, dataset) for job in wanted}
         self._images = len(dataset.y_train)
         self._running: dict[str, tuple[int, float]] = {}
-        self._share: dict[str, float] = {}
-        self._share_at_start: dict[str, float] = {}
-        self._bars: list[tqdm] = []
+        # Of each run, from 0 to 1, how much is done; a run that is already trained counts as done.
+        self._share = {job.key: 1.0 for job in wanted if job.key not in self._labels}
+        self._share_at_start = dict(self._share)
         self._is_terminal = sys.stderr.isatty()
         # A run in this process has the standard streams redirected to `report`; ours are those from before.
         self._out, self._err = sys.stdout, sys.stderr
+        self._bar: tqdm | None = None
         self._started = self._shown = time.monotonic()
 
     def __enter__(self) -> "Board":
+        if self._is_terminal:
+            total = sum(self._operations.values())
+            self._bar = tqdm(total=total, bar_format=" ", leave=False, file=self._err)
+            self.redraw(at_once=True)
         return self
 
     def __exit__(self, *error: object) -> None:
-        for bar in self._bars:
-            bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def report(self, event: tuple) -> None:
         """A run's report (see `task.perform`)."""
         key, kind, *rest = event
-        if key not in self._jobs or key in self.outcomes:
+        if key not in self._labels or key in self.outcomes:
             return
-        if kind == "line":
-            self.say(rest[0])
+        if kind != "progress":
+            if kind == "line" or self._is_verbose:
+                self.say(rest[0])
             return
         epoch, images, speed = rest
         epochs = self._jobs[key].epochs
@@ -69,18 +90,19 @@ class Board:
         self.outcomes[key] = outcome
         if outcome.kind in (DONE, DIVERGED):
             self._share[key] = 1.0
-        if outcome.kind == FAILED:
-            self.say(f"{self._jobs[key].label}: failed: {outcome.reason}")
-        self.redraw(at_once=True)
+        how = "failed: " if outcome.kind == FAILED else ""
+        self.say(f"{self._labels[key]}: {how}{outcome.text}")
+        if self._is_terminal:
+            self.redraw(at_once=True)
 
     def requeue(self, key: str) -> None:
         """A run is waiting again, since its worker is no more."""
         self._running.pop(key, None)
-        self.redraw(at_once=True)
+        self.redraw()
 
     def say(self, text: str) -> None:
         """A line that stays."""
-        # tqdm makes way for it only if it finds its bars on the standard streams.
+        # tqdm makes way for it only if it finds its bar on the standard streams.
         with contextlib.redirect_stdout(self._out), contextlib.redirect_stderr(self._err):
             tqdm.write(text, file=self._out)
         self._out.flush()
@@ -92,22 +114,33 @@ class Board:
         if not at_once and now - self._shown < pause:
             return
         self._shown = now
-        running = [self._state_of(key) for key in self._running]
-        if self._is_terminal:
-            self._draw([self.summary(), *running])
-        elif not at_once:
-            self.say("; ".join([self.summary(), *running]))
-        elif len(self.outcomes) < len(self._jobs):
-            self.say(self.summary())
+        if self._bar is None:
+            self.say(", ".join([self._runs(), *self._speed()]))
+            return
+        self._bar.n = sum(operations * self._share.get(key, 0.0) for key, operations in self._operations.items())
+        # tqdm fits the bar into this width, and cuts what is too long for it. A terminal writes ^C behind it.
+        self._bar.ncols = max(20, os.get_terminal_size(self._err.fileno()).columns - 3)
+        self._bar.bar_format = f"{self._runs()} |{{bar}}| {', '.join(self._speed())}"
+        self._bar.refresh()
 
-    def summary(self) -> str:
-        """All runs in one line."""
-        count = [outcome.kind for outcome in self.outcomes.values()].count
-        done, failed, running = count(DONE) + count(DIVERGED), count(FAILED), len(self._running)
-        waiting = len(self._jobs) - done - failed - running
-        text = f"{done} of {len(self._jobs)} runs done, {running} running, {waiting} waiting, {failed} failed"
-        left = self.seconds_left()
-        return text if left is None else f"{text}; about {duration(left)} left"
+    def _runs(self) -> str:
+        """How many runs are done, and how many failed."""
+        kinds = [outcome.kind for outcome in self.outcomes.values()]
+        done = len(self._jobs) - len(self._labels) + kinds.count(DONE) + kinds.count(DIVERGED)
+        failed = f", {kinds.count(FAILED)} failed" if FAILED in kinds else ""
+        return f"{done} of {len(self._jobs)} runs done{failed}"
+
+    def _speed(self) -> list[str]:
+        """What is running, how fast, and the time that is left, as far as each is known."""
+        texts = [f"{len(self._running)} running"]
+        if len(self._running) == 1:
+            ((key, (epoch, _)),) = self._running.items()
+            texts = [f"{epoch} of {counted(self._jobs[key].epochs, 'epoch')}"]
+        if speed := sum(speed for _, speed in self._running.values()):
+            texts.append(f"{speed:,.0f} images/s")
+        if (left := self.seconds_left()) is not None:
+            texts.append(f"about {duration(left)} left")
+        return texts
 
     def seconds_left(self) -> float | None:
         """Time for what is left of all runs at the speed so far; None while there is none."""
@@ -121,21 +154,3 @@ class Board:
 
     def _images_of(self, key: str) -> int:
         return training_images(self._jobs[key].experiment, self._images)
-
-    def _state_of(self, key: str) -> str:
-        epoch, speed = self._running[key]
-        job = self._jobs[key]
-        state = f"{job.label}: epoch {epoch} of {job.epochs}"
-        return f"{state}, {speed:,.0f} images/s" if speed else state
-
-    def _draw(self, lines: list[str]) -> None:
-        rows = max(2, shutil.get_terminal_size().lines - 2)
-        if len(lines) > rows:
-            lines = [*lines[: rows - 1], f"and {len(lines) - rows + 1} more running"]
-        while len(self._bars) < len(lines):
-            place = len(self._bars)
-            self._bars.append(
-                tqdm(bar_format="{desc}", position=place, leave=False, dynamic_ncols=True, file=self._err)
-            )
-        for number, bar in enumerate(self._bars):
-            bar.set_description_str(lines[number] if number < len(lines) else "")

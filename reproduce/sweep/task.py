@@ -12,8 +12,10 @@ from reproduce.data.dataset import CACHE, Dataset
 from reproduce.errors import BadInput, Failure
 from reproduce.signals import ask_to_stop
 from reproduce.store import runs
-from reproduce.store.history import has_diverged
+from reproduce.store.code_version import CodeVersion
+from reproduce.store.history import History, has_diverged
 from reproduce.sweep.jobs import Job
+from reproduce.text import counted, duration
 
 DONE, DIVERGED, FAILED, STOPPED = "done", "diverged", "failed", "stopped"
 SECONDS_BETWEEN_REPORTS = 0.5
@@ -52,13 +54,29 @@ class Task(NamedTuple):
     label: str
     sweep: str
     """a name for all tasks of one command"""
+    code: CodeVersion
+    """of the command; a worker with another one would compute other numbers"""
 
 
 class Outcome(NamedTuple):
-    """How a run ended: `done`, `diverged`, `failed` with a reason, or `stopped` on the way."""
+    """How a run ended.
+
+    Attributes:
+        kind: `done`, `diverged`, `failed`, or `stopped` on the way.
+        text: its last epoch, or why it failed, in a few words.
+    """
 
     kind: str
-    reason: str = ""
+    text: str = ""
+
+
+def ending(history: History) -> Outcome:
+    """The outcome of a run that was trained to its end, or until it diverged."""
+    last, took = history[-1], duration(sum(row.seconds for row in history))
+    if has_diverged(history):
+        return Outcome(DIVERGED, f"diverged in epoch {last.epoch}: the training loss is {last.train_loss}  ({took})")
+    accuracies = f"Train accuracy {last.train_accuracy:.2f}, Test accuracy {last.test_accuracy:.2f}"
+    return Outcome(DONE, f"{counted(len(history), 'epoch')}, {accuracies}  ({took})")
 
 
 def failure(error: BaseException) -> Outcome:
@@ -87,8 +105,9 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
     """Train a task's run, unless it is there, and report on the way.
 
     Args:
-        emit: called with (key, "line", text) for all that the run prints, and now and then with
-            (key, "progress", epoch from 0, images done of it, images a second).
+        emit: called with (key, "epoch", text) for the report's line after each epoch, with (key, "line", text) for
+            whatever else the run prints, and now and then with (key, "progress", epoch from 0, images done of it,
+            images a second).
         is_stopping: asked after each batch; where it says so, the run is saved and ends.
 
     Raises:
@@ -118,7 +137,9 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
         emit((key, "progress", begin, 0, 0.0))
         with contextlib.redirect_stdout(lines), contextlib.redirect_stderr(lines):
             history = train(
-                task.job.experiment, dataset, folder, task.job.epochs, task.device, task.engine, task.label, watch
+                *(task.job.experiment, dataset, folder, task.job.epochs, task.device, task.engine, task.label),
+                watch=watch,
+                print_epoch=lambda line: emit((key, "epoch", line)),
             )
     except OSError as error:
         # What the store itself suffers from, every further run would find out at the end of its first epoch.
@@ -127,4 +148,4 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
         return failure(error)
     except Exception as error:  # whatever one run dies of, the others go on
         return failure(error)
-    return Outcome(DIVERGED if has_diverged(history) else DONE)
+    return ending(history)

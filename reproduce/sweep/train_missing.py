@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from reproduce import engine
 from reproduce.devices import check_device
 from reproduce.errors import BadInput, Failure
+from reproduce.files import make_folder
 from reproduce.profiles import Options
+from reproduce.store.code_version import code_version
+from reproduce.store.provenance import is_of_other_code
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job, in_order, without_repeats
 from reproduce.sweep.progress import Board
 from reproduce.sweep.task import DIVERGED, FAILED, Task, perform, source_of
+from reproduce.text import counted
 
 
 def is_on_cluster(options: Options) -> bool:
@@ -63,25 +67,36 @@ def train_missing(jobs: Iterable[Job], study: Study) -> None:
         Failure: at the end, if runs failed; the message names them.
         Interrupted: a signal asked to stop; every run was saved first.
     """
-    store = study.store
     check(study.options)
-    try:
-        store.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"results {store}: expected a folder that is there or can be made: {error.strerror}") from None
+    make_folder(study.store)
     wanted, missing = missing_of(jobs, study)
     print(f"{len(wanted)} runs wanted, {len(wanted) - len(missing)} already trained", flush=True)
+    _say_if_of_other_code(wanted, study)
     if not missing:
         return
     try:
-        _train(missing, study)
+        _train(wanted, missing, study)
     finally:
         study.forget()
 
 
-def _train(missing: Sequence[Job], study: Study) -> None:
+def _say_if_of_other_code(jobs: Iterable[Job], study: Study) -> None:
+    """A line where runs in the store were made by another version of what decides their numbers."""
+    keys = [job.key for job in jobs if is_of_other_code(study.state(job.experiment).provenance)]
+    if keys:
+        print(
+            f"{counted(len(keys), 'run')} already begun by another version of the code that decides numbers, and may "
+            f"differ from what this one gives: {', '.join(keys[:3])}{', …' if len(keys) > 3 else ''}. To train a run "
+            f"anew, remove its folder in {study.store / 'runs'}.",
+            flush=True,
+        )
+
+
+def _train(wanted: Sequence[Job], missing: Sequence[Job], study: Study) -> None:
     options, dataset, store = study.options, study.dataset, study.store
     name = f"sweep-{uuid.uuid4().hex}"
+    # A run's number is its place among all that are wanted: the next command gives it the same.
+    numbers = {job.key: f"[{number}/{len(wanted)}]" for number, job in enumerate(wanted, start=1)}
     tasks = [
         Task(
             job,
@@ -90,12 +105,14 @@ def _train(missing: Sequence[Job], study: Study) -> None:
             source_of(options.data, dataset),
             options.device,
             options.engine,
-            f"[{number}/{len(missing)}] {job.label}",
+            f"{numbers[job.key]} {job.label}",
             name,
+            code_version(),
         )
-        for number, job in enumerate(missing, start=1)
+        for job in missing
     ]
-    with Board(missing, dataset) as board:
+    labels = {task.job.key: task.label for task in tasks}
+    with Board(wanted, dataset, labels, options.verbose) as board:
         if is_on_cluster(options):
             # Dask takes most of a second to import, which commands that do not use it need not wait for.
             from reproduce.sweep import dask_sweep
@@ -112,6 +129,6 @@ def _conclude(missing: Sequence[Job], board: Board) -> None:
     outcomes = [(job.label, board.outcomes[job.key]) for job in missing]
     if diverged := [label for label, outcome in outcomes if outcome.kind == DIVERGED]:
         print(f"{len(diverged)} of {len(missing)} runs diverged: {'; '.join(diverged)}", flush=True)
-    failed = [f"{label}: {outcome.reason}" for label, outcome in outcomes if outcome.kind == FAILED]
+    failed = [f"{label}: {outcome.text}" for label, outcome in outcomes if outcome.kind == FAILED]
     if failed:
         raise Failure(f"{len(failed)} of {len(missing)} runs failed, the others are kept: {'; '.join(failed)}")

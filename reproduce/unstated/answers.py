@@ -2,21 +2,21 @@
 
 import json
 import math
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from reproduce.analysis.curves import SYNTHETIC_MARK, Curve
+from reproduce.analysis.curves import SYNTHETIC_MARK
 from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.profiles import Options
-from reproduce.render.plotting import draw_beside
+from reproduce.render.plotting import candidates_panel, draw_candidates, stamp_of
 from reproduce.render.tables import markdown_rows
 from reproduce.study import Study
 from reproduce.text import counted, format_table, shown
 from reproduce.unstated.candidates import name_of
+from reproduce.unstated.known import KNOWN, REPOSITORY
 from reproduce.unstated.race import (
     HOPELESS_POINTS,
     HOPELESS_RATIO,
@@ -137,12 +137,12 @@ def write_csv(path: Path, answers: Sequence[Answer], study: Study) -> None:
     write_atomically(path, csv_bytes(lines))
 
 
-def write_answers(folder: Path, answers: Sequence[Answer], study: Study, page: Path | None = None) -> list[Path]:
-    """Write settings.csv, settings.md, settings.png and settings.svg; the files written.
+def write_answers(folder: Path, answers: Sequence[Answer], study: Study, picture_at: str = "") -> list[Path]:
+    """Write settings.csv, settings.md and the picture settings.png, .svg and .pdf; the files written.
 
     Args:
         folder: where they go.
-        page: where settings.md goes in place of that.
+        picture_at: the folder in which settings.md, if it is moved away, finds its picture.
 
     Raises:
         BadInput: a run in the store used other data.
@@ -158,9 +158,9 @@ def write_answers(folder: Path, answers: Sequence[Answer], study: Study, page: P
     ]
     made_with = study.origins(experiments).engines_text or "nothing trained yet"
     write_csv(path.with_suffix(".csv"), answers, study)
-    pictures = draw(path, answers, study, made_with)
-    page = page or path.with_suffix(".md")
-    picture = os.path.relpath(pictures[0], page.parent) if pictures else ""
+    pictures = draw(path, answers, study)
+    page = path.with_suffix(".md")
+    picture = (Path(picture_at) / pictures[0].name).as_posix() if pictures else ""
     write_atomically(page, markdown(answers, study, made_with, picture).encode())
     return [path.with_suffix(".csv"), page, *pictures]
 
@@ -180,12 +180,15 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
         f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped: its gap "
         "is that of the epochs until then, and not to be compared with gaps over more. A candidate becomes the full "
-        "profile's default when all have been compared to the end of the report's curves or stopped.",
+        "profile's default when all have been compared to the end of the report's curves or stopped. Settings "
+        "are chosen on train errors alone, where the report shows any; its test curves are left to "
+        "tell how near we are.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
         f"{seeds}; {made_with}. Written by `python -m reproduce infer`.",
         "",
     ]
+    lines += _known()
     if picture:
         lines += [f"![Each candidate beside the report's curve]({picture})", ""]
     for answer in answers:
@@ -204,25 +207,50 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
     return "\n".join(lines)
 
 
-def draw(path: Path, answers: Sequence[Answer], study: Study, made_with: str) -> list[Path]:
+def _known() -> list[str]:
+    """Where each setting is from, as a table."""
+    rows = [(known.setting, known.value, known.kind, known.source) for known in KNOWN]
+    return [
+        "## What is known, and how",
+        "",
+        f"The author's scripts are public ({REPOSITORY}); their facts are cited here. Momentum 0.99, rate 0.01 and "
+        "ratio 0.25 had been inferred from the curves before the scripts were found: the questions `baseline` and "
+        "`rmsprop` below stay as a test of the method on values that are known.",
+        "",
+        *markdown_rows(("setting", "value", "how it is known", "where"), rows, ()),
+        "",
+    ]
+
+
+def draw(path: Path, answers: Sequence[Answer], study: Study) -> list[Path]:
     """A panel for each of the report's curves that a trained candidate stands beside; the files, if there are any."""
     scale, dataset, options = study.scale, study.dataset, study.options
-    panels: dict[str, tuple[Curve, list[Curve]]] = {}
+    stamp = stamp_of(options.profile, dataset.is_synthetic)
+    panels = []
     for answer in answers:
-        histories = {
-            one.candidate: histories_of(one.candidate, answer.question, study)
-            for one in answer.standings
-            if one.trained
-        }
+        standings = {one.candidate: one for one in answer.standings if one.trained}
+        histories = {name: histories_of(name, answer.question, study) for name in standings}
+        chosen = [one.candidate for one in answer.leaders]
         for place, curve in enumerate(answer.question.curves):
             ours = [candidate_curve(name, curve, of_all[place]) for name, of_all in histories.items()]
             if ours := [one for one in ours if len(one.epochs)]:
-                panels[f"{name_of(curve)} [{answer.question.name}]"] = (report_curve(curve), ours)
+                notes = {name: _note(one, place, answer) for name, one in standings.items()}
+                title = name_of(curve).replace("figure", "Figure", 1)
+                panels.append(candidates_panel(title, report_curve(curve), ours, chosen, notes, stamp))
     if not panels:
         return []
-    caption = (
-        f"{options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, width {scale.width:g}, "
-        f"batch size {scale.batch_size}, seeds: {scale.seeds}, {made_with}. In black, the report's curve as read off "
-        "its published figure."
-    )
-    return draw_beside(path, "Candidates for what the report does not state", panels, caption, dataset.is_synthetic)
+    caption = [
+        "✓: nearest in the mean of a question's curves. Gap: mean distance from the report's curve, in points; "
+        "candidates far off are stopped early.",
+        f"Ours: {options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, "
+        f"{counted(scale.seeds, 'seed')}.",
+    ]
+    return draw_candidates(path, "Which setting comes nearest to the report's curves?", panels, caption)
+
+
+def _note(one: Standing, place: int, answer: Answer) -> str:
+    """Beneath a candidate's name in the picture: its gap to one of the question's curves, or why it has none."""
+    if not one.gaps or math.isinf(one.gaps[place]):
+        return standing_text(one, answer)
+    until = f" to epoch {one.compared - 1}" if one.compared <= last_epoch(answer.question) else ""
+    return f"gap {one.gaps[place]:.1f}{until}"

@@ -4,9 +4,13 @@ import contextlib
 import io
 import json
 import random
+import re
+import struct
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -16,7 +20,7 @@ from hypothesis import strategies as st
 
 from reproduce.data import archives
 from reproduce.data.dataset import read, synthetic
-from reproduce.data.hdf5 import MOST_IMAGES
+from reproduce.data.hdf5 import MOST_CHUNKS, MOST_IMAGES
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.store import checkpoint
@@ -76,14 +80,12 @@ def test_values_in_other_files_are_not_read(small_file, tmp_path):
 
 
 def test_a_small_file_cannot_unpack_to_a_large_one(small_file):
-    assert MOST_IMAGES >= 4 * 50_000
-    whole = small_file.read_bytes()
-    for key, shape in (("X_train", (10**9, 3, 32, 32)), ("Y_train", (10**12,))):
-        small_file.write_bytes(whole)
-        without(small_file, key)
-        with h5py.File(small_file, "a") as file:
-            file.create_dataset(key, shape, np.uint8, chunks=(16, *shape[1:]), compression="gzip")
-        with refused(small_file, f"{key}: expected at most {MOST_IMAGES} images; found"):
+    for images, labels in ((10**9, 10**9), (MOST_IMAGES - 5, MOST_IMAGES - 5)):
+        for key, shape in (("X_train", (images, 3, 32, 32)), ("Y_train", (labels,))):
+            without(small_file, key)
+            with h5py.File(small_file, "a") as file:
+                file.create_dataset(key, shape, np.uint8, chunks=(50, *shape[1:]), compression="gzip")
+        with refused(small_file, rf"expected at most {MOST_IMAGES} images.*; found {images + 6}"):
             read(small_file)
 
 
@@ -105,6 +107,120 @@ def test_an_unknown_filter_is_not_loaded(small_file):
         h5py.h5d.create(file.id, b"X_train", h5py.h5t.NATIVE_UINT8, space, properties)
     with refused(small_file, "found HDF5 filter 305"):
         read(small_file)
+
+
+MEASURED = """
+import resource, sys
+from reproduce.data import dataset, hdf5
+from reproduce.errors import BadInput
+hdf5.MOST_MEMORY = int(sys.argv[2]) or hdf5.MOST_MEMORY
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    print(dataset.read(sys.argv[1]).name)
+except BadInput as error:
+    print(error)
+limits = resource.getrlimit(resource.RLIMIT_AS)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, limits == (4_000_000_000,) * 2)
+"""
+
+
+def read_measured(path, limit=0):
+    """What reading a file says, and the MB that it takes, in a process of its own that may have 4 GB."""
+    limits = "import resource; resource.setrlimit(resource.RLIMIT_AS, (4_000_000_000,) * 2)\n"
+    done = run_python("-c", limits + MEASURED, path, limit, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    said, _, measured = done.stdout.strip().rpartition("\n")
+    megabytes, are_limits_restored = measured.split()
+    assert are_limits_restored == "True"
+    return said, int(megabytes)
+
+
+def replaced(path, key, array, **options):
+    without(path, key)
+    with h5py.File(path, "a") as file:
+        return file.create_dataset(key, data=array, **options)
+
+
+def test_images_that_a_file_does_not_hold_take_no_memory(small_file):
+    count = MOST_IMAGES - 6
+    without(small_file, "X_train")
+    replaced(small_file, "Y_train", np.zeros(count, np.uint8))
+    for options in ({"chunks": (1000, 3, 32, 32), "compression": "gzip"}, {"chunks": None}):
+        with h5py.File(small_file, "a") as file:
+            file.pop("X_train", None)
+            file.create_dataset("X_train", (count, 3, 32, 32), np.uint8, **options)
+        said, megabytes = read_measured(small_file)
+        assert "X_train: expected" in said
+        assert said.endswith("of values; the file holds 0")
+        assert megabytes < 64
+
+
+def test_one_chunk_that_is_not_there_is_missed(small_file):
+    without(small_file, "X_train")
+    with h5py.File(small_file, "a") as file:
+        made = file.create_dataset("X_train", (12, 3, 32, 32), np.uint8, chunks=(1, 3, 32, 32))
+        made[:11] = 7
+    with refused(small_file, "X_train: expected 12 chunks of values; the file holds 11"):
+        read(small_file)
+
+
+def test_chunks_of_one_value_are_not_read(small_file):
+    without(small_file, "X_train")
+    with h5py.File(small_file, "a") as file:
+        file.create_dataset("X_train", (12_000, 3, 32, 32), np.uint8, chunks=(1, 1, 1, 1))
+    replaced(small_file, "Y_train", np.zeros(12_000, np.uint8))
+    said, megabytes = read_measured(small_file)
+    assert f"X_train: expected at most {MOST_CHUNKS} chunks; found 36864000" in said
+    assert megabytes < 64
+
+
+def test_a_chunk_for_each_colour_and_label_is_read(small_file):
+    expected = read(small_file)
+    with h5py.File(small_file) as file:
+        images, labels = file["X_train"][:], file["Y_train"][:]
+    replaced(small_file, "X_train", images, chunks=(1, 1, 32, 32), compression="gzip", shuffle=True, fletcher32=True)
+    replaced(small_file, "Y_train", labels, chunks=(1,))
+    assert read(small_file).fingerprint == expected.fingerprint
+
+
+def test_a_chunk_that_unpacks_to_more_than_it_should_takes_no_more_memory_than_there_is_for_it(small_file):
+    """HDF5 unpacks a chunk as far as it goes, and compares its size afterwards."""
+    without(small_file, "X_train")
+    with h5py.File(small_file, "a") as file:
+        made = file.create_dataset("X_train", (12, 3, 32, 32), np.uint8, chunks=(12, 3, 32, 32), compression="gzip")
+        made.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(800 * 2**20), 1))
+    said, megabytes = read_measured(small_file, 200 * 2**20)
+    assert str(small_file) in said
+    assert megabytes < 210
+
+
+@pytest.mark.parametrize(("name", "said"), [("source", "spoilt.hdf5"), ("synthetic", "expected true or false")])
+def test_an_attribute_is_not_read_before_its_size_is_known(small_file, name, said):
+    """An array of references to one string of a megabyte, which h5py would copy for each of them."""
+    length, references = 1_000_000, 600
+    spoilt = small_file.with_name("spoilt.hdf5")
+    with h5py.File(small_file) as good, h5py.File(spoilt, "w", libver="latest") as file:
+        for key in good:
+            good.copy(key, file)
+        values = np.full(10_000, "", object)
+        values[0] = "A" * length
+        file.attrs.create(name, values, dtype=h5py.string_dtype())
+    content = bytearray(spoilt.read_bytes())
+    # The attribute's first element, its length and where it is, is followed by that of an empty string.
+    starts = [found.start() for found in re.finditer(re.escape(struct.pack("<I", length)), content)]
+    (place,) = (start for start in starts if content[start + 16 : start + 20] == bytes(4))
+    content[place : place + 16 * references] = content[place : place + 16] * references
+    spoilt.write_bytes(content)
+    found, megabytes = read_measured(spoilt)
+    assert said in found
+    assert megabytes < 64
+
+
+@pytest.mark.parametrize(("value", "is_synthetic"), [(True, True), (0, False), (np.array([1]), True), (1.0, True)])
+def test_an_attribute_of_one_value_is_read(small_file, value, is_synthetic):
+    with h5py.File(small_file, "a") as file:
+        file.attrs["synthetic"] = value
+    assert read(small_file).is_synthetic is is_synthetic
 
 
 def archive_of(path, *members):
@@ -136,7 +252,7 @@ def test_an_archive_writes_nothing_anywhere(tmp_path, made, monkeypatch):
     md5 = archive_of(path, (made, b"abc"))
     before = sorted(tmp_path.rglob("*"))
     with refused(path, r"expected 30730000 bytes|expected a batch data_batch_1"):
-        archives.read_archive(path, known_md5=(md5, md5))
+        archives.read_archive(path, replace(archives.OFFICIAL, binary=md5))
     assert sorted(tmp_path.rglob("*")) == before
 
 
@@ -145,7 +261,7 @@ def test_an_archive_of_zeros_does_not_fill_the_memory(tmp_path):
     size = 200 * 2**20
     md5 = archive_of(path, (member("data_batch_1.bin", size), bytes(size)))
     with refused(path, r"data_batch_1.bin: expected at most 67108864 bytes; found 209715200"):
-        archives.read_archive(path, known_md5=(md5, md5))
+        archives.read_archive(path, replace(archives.OFFICIAL, binary=md5))
 
 
 def test_an_archive_with_another_sum_is_not_opened_at_all(tmp_path, monkeypatch):
@@ -248,7 +364,7 @@ def mutations(content, count, seed):
 FUZZ = """
 import sys
 from pathlib import Path
-from tests.helpers import test_hostile_files as fuzzing
+from tests.data import test_hostile_files as fuzzing
 fuzzing.fuzz_files(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
 """
 
@@ -308,23 +424,3 @@ json_values = st.recursive(
 def test_any_value_of_a_setting_is_taken_or_refused(name, value):
     with contextlib.suppress(BadInput):
         Experiment.from_settings({**json.loads(json.dumps(Experiment().settings())), name: value})
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"\x80\x05\x96" + (2**36).to_bytes(8, "little") + b".",
-        b"\x80\x02Nr" + (2**32 - 1).to_bytes(4, "little") + b".",
-        b"\x80\x02Np4294967295\n.",
-    ],
-)
-def test_a_pickle_of_few_bytes_cannot_ask_for_much_memory(content):
-    with refused("here", "not a pickle of a CIFAR batch"):
-        archives._decode_python_batch("here", content)
-
-
-@settings(deadline=None)
-@given(st.binary(max_size=300))
-def test_any_bytes_as_a_batch_are_read_or_refused(content):
-    with contextlib.suppress(BadInput):
-        archives._decode_python_batch("here", b"\x80\x02" + content)

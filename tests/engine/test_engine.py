@@ -44,6 +44,15 @@ def test_without_numba_auto_means_chainer_and_fast_is_refused(monkeypatch):
         engine.resolve("fast")
 
 
+def test_where_numba_may_not_compile_auto_means_chainer_and_fast_is_refused(monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    assert engine.resolve("auto") == "chainer"
+    with pytest.raises(ValueError, match="NUMBA_DISABLE_JIT"):
+        engine.resolve("fast")
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
+    assert engine.resolve("auto") == "fast"
+
+
 def test_importing_the_engine_imports_no_numba():
     code = "import sys; from reproduce import engine; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

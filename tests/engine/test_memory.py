@@ -122,3 +122,22 @@ def test_arrays_that_the_user_holds_do_not_change_in_later_steps():
     for step in held:
         for array, copy in step:
             np.testing.assert_array_equal(array, copy)
+
+
+def test_gradients_of_large_filters_are_not_held_transformed_at_once(monkeypatch):
+    # 176 to 176 channels, 7 x 7: 15 MB transformed, once for gx; then for gW, once for each thread.
+    from reproduce.engine import convolution
+
+    memory.release()
+    x, gy = (np.ones((2, 176, 8, 8), np.float32) for _ in range(2))
+    weights = np.ones((176, 176, 7, 7), np.float32)
+    most = {}
+    for limit in (1 << 30, convolution.MOST_FILTERS_AT_ONCE):
+        monkeypatch.setattr(convolution, "MOST_FILTERS_AT_ONCE", limit)
+        monkeypatch.setitem(memory._statistics, "most_lent", memory.lent_bytes())
+        gradients = convolution.backward(x, weights, gy, (3, 3), with_weights=True, with_input=True)
+        most[limit] = memory.most_lent_bytes(), gradients
+    (at_once, expected), (apart, found) = most.values()
+    assert apart < at_once - 0.9 * 121 * 176 * 176 * 4
+    for array, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(array, other)

@@ -97,11 +97,42 @@ def test_winograd_convolution(size, n, c, k, height, width):
     check(lambda *v: F.convolution_2d(*v, pad=size // 2), arrays, smallest_scale=abs(arrays[2]).max())
 
 
-@pytest.mark.parametrize("shape", [(64, 64, 32), (64, 128, 16), (256, 256, 8)])
+@pytest.mark.parametrize("shape", [(64, 64, 32, 3), (64, 128, 16, 3), (256, 256, 8, 3), (128, 256, 8, 7)])
 def test_convolutions_of_the_report(shape):
-    c, k, size = shape
-    arrays = [normal(0, 3, c, size, size), normal(1, k, c, 3, 3) / np.float32(3 * np.sqrt(c)), normal(2, k)]
-    check(lambda *v: F.convolution_2d(*v, pad=1), arrays)
+    c, k, size, taps = shape
+    arrays = [normal(0, 3, c, size, size), normal(1, k, c, taps, taps) / np.float32(taps * np.sqrt(c)), normal(2, k)]
+    check(lambda *v: F.convolution_2d(*v, pad=taps // 2), arrays)
+
+
+@pytest.mark.parametrize("m, r", [(4, 3), (4, 5), (4, 7), (2, 7), (1, 1)])
+def test_the_matrices_of_minimal_filtering_are_exact(m, r):
+    from fractions import Fraction
+
+    from reproduce.engine import cook_toom
+
+    random = np.random.RandomState(0)
+    d = [Fraction(int(value)) for value in random.randint(-9, 10, m + r - 1)]
+    taps = [Fraction(int(value)) for value in random.randint(-9, 10, r)]
+    a, g, b_transposed = cook_toom.matrices(m, r)
+    assert len(a) == len(g) == len(b_transposed) == cook_toom.products(m, r)
+    dot = lambda row, vector: sum(x * y for x, y in zip(row, vector, strict=True))  # noqa: E731
+    products = [dot(g_row, taps) * dot(b_row, d) for g_row, b_row in zip(g, b_transposed, strict=True)]
+    found = [dot(column, products) for column in zip(*a, strict=True)]
+    assert found == [dot(taps, d[i : i + r]) for i in range(m)]
+
+
+@pytest.mark.parametrize("size, most", [(3, 2e-6), (5, 5e-6), (7, 2.5e-6)])
+def test_errors_against_float64_are_small_beside_direct_convolutions(size, most):
+    # As in the networks: inputs after ReLU, filters drawn as Chainer draws them. Root mean square, relative.
+    arrays = [np.maximum(normal(0, 4, 64, 16, 16), 0), normal(1, 64, 64, size, size) / np.float32(8 * size)]
+    gy = normal(2, 4, 64, 16, 16)
+    convolve = lambda *v: F.convolution_2d(*v, pad=size // 2)  # noqa: E731
+    y, gradients, _ = results("fast", convolve, arrays, gy)
+    exact, exact_gradients, _ = results(
+        "chainer", convolve, [array.astype(float) for array in arrays], gy.astype(float)
+    )
+    for found, wanted in zip([y, *gradients], [exact, *exact_gradients], strict=True):
+        assert np.sqrt(np.square(found - wanted).mean() / np.square(wanted).mean()) < most
 
 
 @pytest.mark.parametrize("wanted", [(0,), (1,), (2,), (0, 2), (1, 2), (0, 1, 2)])
@@ -228,6 +259,49 @@ def test_dropout_drops_what_chainer_drops(shape, layout, ratio):
             F.dropout(normal(0, *shape), ratio)
         draws.append(np.random.rand())
     assert draws[0] == draws[1]
+
+
+@few
+@given(st.sampled_from(["plain", "nhwc"]), st.booleans())
+def test_nodes_show_what_chainers_show_after_a_forward(layout, backward):
+    functions = [
+        (lambda x: F.dropout(x, 0.4), ()),
+        (lambda x: F.max_pooling_2d(x, 2), ()),
+        (lambda x: F.max_pooling_2d(x, 3, 2, 1, False), ()),
+        (lambda x: F.average_pooling_2d(x, 2), ()),
+        (F.relu, ()),
+        (F.linear, [(4, 9 * 5 * 6)]),
+        (F.convolution_2d, [(4, 9, 3, 3)]),
+        (F.batch_normalization, [(9,), (9,)]),
+    ]
+    for function, shapes in functions:
+        arrays = [laid_out(normal(0, 2, 9, 5, 6), layout), *(normal(seed, *shape) for seed, shape in enumerate(shapes))]
+        shown = {}
+        for name in ("fast", "chainer"):
+            np.random.seed(3)
+            variables = [chainer.Variable(array) for array in arrays]
+            with engine.using(name):
+                y = function(*variables)
+                if backward:
+                    F.sum(y).backward()
+                node = y.creator_node
+            shown[name] = node
+        # `forward_data` is a place for cuDNN's handles, None on the CPU.
+        for key in vars(shown["chainer"]).keys() - {"engine_state", "inputs", "outputs", "_impl", "forward_data"}:
+            found, expected = (getattr(shown[name], key) for name in ("fast", "chainer"))
+            assert type(found) is type(expected), key
+            if isinstance(expected, np.ndarray):
+                assert found.dtype == expected.dtype and found.flags.c_contiguous, key
+                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5, err_msg=key)
+            elif key != "_retained_output_data":
+                assert found == expected, key
+
+
+def test_a_node_that_has_not_run_shows_what_chainers_shows():
+    engine.prepare()
+    unused = chainer.functions.pooling.max_pooling_nd.MaxPoolingND(2, 2)
+    assert not hasattr(unused, "indexes")
+    assert chainer.functions.noise.dropout.Dropout(0.5).mask is None
 
 
 @few

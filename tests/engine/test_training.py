@@ -98,6 +98,35 @@ def test_optimizers_give_the_same_bits_as_chainers(make):
         np.testing.assert_array_equal(found, expected)
 
 
+def test_a_hook_after_an_update_sees_it_and_a_parameter_in_two_places_is_updated_twice():
+    seen = {}
+    for name in ("fast", "chainer"):
+        seen[name] = []
+        chain = chainer.Chain()
+        with chain.init_scope():
+            chain.a, chain.b = chainer.Link(), chainer.Link()
+            for link in (chain.a, chain.b):
+                with link.init_scope():
+                    link.w = chainer.Parameter(np.arange(20000, dtype=np.float32))
+            with chain.b.init_scope():
+                chain.b.shared = chain.a.w
+        optimizer = chainer.optimizers.MomentumSGD(lr=0.1).setup(chain)
+        chain.b.w.update_rule.add_hook(
+            lambda rule, parameter, name=name: seen[name].append(parameter.array.copy()), name="look", timing="post"
+        )
+        optimizer.add_hook(
+            lambda optimizer, name=name, chain=chain: seen[name].append(chain.a.w.array.copy()), "last", timing="post"
+        )
+        with engine.using(name):
+            for _ in range(2):
+                for link in (chain.a, chain.b):
+                    link.w.grad = np.ones(20000, np.float32)
+                optimizer.update()
+    assert len(seen["fast"]) == len(seen["chainer"]) == 4
+    for found, expected in zip(seen["fast"], seen["chainer"], strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_the_same_seed_gives_the_same_bits():
     first_losses, first = train("fast", 3)
     second_losses, second = train("fast", 3)
@@ -193,29 +222,6 @@ def test_two_processes_train_at_once_also_when_forked_from_a_user_of_the_engine(
     for process in processes:
         process.join(30)
         assert process.exitcode == 0
-
-
-def test_an_error_in_another_thread_is_raised_here():
-    from reproduce.engine import threads
-
-    def fail_in_the_last(slot, first, last):
-        if last == 8:
-            raise ArithmeticError(f"{first}")
-
-    with pytest.raises(ArithmeticError):
-        threads.run(fail_in_the_last, 8)
-    assert threads.run(lambda slot, first, last: None, 8) == min(8, threads.COUNT)
-
-
-def test_ranges_cover_all_units_once():
-    from reproduce.engine import threads
-
-    for units, smallest in ((1, 1), (2, 1), (7, 1), (100, 1), (100, 60), (100, 1000)):
-        ranges = []
-        slots = threads.run(lambda slot, first, last, ranges=ranges: ranges.append((first, last)), units,
-                            smallest=smallest)  # fmt: skip
-        assert len(ranges) == slots <= max(1, units // smallest)
-        assert sorted(i for first, last in ranges for i in range(first, last)) == list(range(units))
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the number of cores is not known here")

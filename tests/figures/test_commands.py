@@ -14,7 +14,7 @@ from reproduce.study import Study
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
-from tests.helpers.processes import run_python
+from tests.helpers.processes import drawn, run_python
 
 
 def arguments(folder, **changes):
@@ -63,7 +63,7 @@ def test_all_figures_are_trained_in_one_go_and_drawn(tmp_path, trained, no_ink, 
     assert {job.experiment.key for job in trained[0]} == wanted
     assert no_ink == [f"figure-{number}" for number in range(1, 11)]
     for number in range(2, 11):
-        assert (tmp_path / "smoke" / f"figure-{number}.csv").stat().st_size > 100
+        assert (drawn(tmp_path) / f"figure-{number}.csv").stat().st_size > 100
     assert "Figure 10. Before and after tuning" in capsys.readouterr().out
 
 
@@ -84,8 +84,8 @@ def test_one_figure_that_fails_does_not_stop_the_others(tmp_path, trained, no_in
     with pytest.raises(Failure, match=r"^2 of 10 figures could not be made, the others are: figure 1, figure 4$"):
         command.main(["all", *arguments(tmp_path)])
     assert "figure 4 could not be made: no ink\n" in capsys.readouterr().err
-    assert (tmp_path / "smoke" / "figure-10.png").exists()
-    assert not (tmp_path / "smoke" / "figure-4.png").exists()
+    assert (drawn(tmp_path) / "figure-10.png").exists()
+    assert not (drawn(tmp_path) / "figure-4.png").exists()
 
 
 def test_figures_whose_runs_failed_are_named_and_the_others_made(tmp_path, trained, no_ink, monkeypatch, capsys):
@@ -107,12 +107,12 @@ def test_claims_are_decided_printed_and_written(tmp_path, trained, capsys):
     assert len(trained) == 1
     assert "others-max" in printed
     assert "SYNTHETIC DATA" in printed
-    with (tmp_path / "smoke" / "claims.csv").open(newline="") as stream:
+    with (drawn(tmp_path) / "claims.csv").open(newline="") as stream:
         rows = {row["id"]: row for row in csv.DictReader(stream)}
     assert len(rows) == 24
     assert rows["augmentation-time"]["verdict"] == "reproduced"
     assert rows["table-2"]["repeats"] == "exact"
-    assert (tmp_path / "smoke" / "times.json").exists()
+    assert (drawn(tmp_path) / "times.json").exists()
 
 
 def test_claims_whose_runs_failed_are_not_tested_and_the_command_fails(tmp_path, trained, monkeypatch, capsys):
@@ -125,7 +125,7 @@ def test_claims_whose_runs_failed_are_not_tested_and_the_command_fails(tmp_path,
     monkeypatch.setattr(command, "train_missing", adam_fails)
     with pytest.raises(Failure, match="runs failed"):
         command.main(["claims", *arguments(tmp_path)])
-    with (tmp_path / "smoke" / "claims.csv").open(newline="") as stream:
+    with (drawn(tmp_path) / "claims.csv").open(newline="") as stream:
         verdicts = {row["id"]: row["verdict"] for row in csv.DictReader(stream)}
     assert verdicts["adam-best"] == "not tested"
     assert verdicts["dropout-train-error"] != "not tested"
@@ -143,7 +143,7 @@ def test_compare_prints_every_figure_that_is_there(tmp_path, trained, no_ink, ca
     printed = capsys.readouterr().out
     assert "Figure 2. Depth" in printed
     assert "Figure 10 has not been trained with these settings: make figure-10 PROFILE=smoke" in printed
-    with (tmp_path / "smoke" / "comparison.csv").open(newline="") as stream:
+    with (drawn(tmp_path) / "comparison.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["figure"] for row in rows} == {str(number) for number in range(2, 10)}
     assert {row["gap"] for row in rows} == {""}
@@ -165,7 +165,7 @@ def test_the_report_is_written_from_what_is_there(tmp_path, trained, no_ink, cap
     command.main(["all", *arguments(tmp_path)])
     command.main(["report", *arguments(tmp_path)])
     assert "report: " in capsys.readouterr().out
-    content = (tmp_path / "smoke" / "report.html").read_text()
+    content = (drawn(tmp_path) / "report.html").read_text()
     assert "10 of 10" in content
     assert len(trained) == 1
 
@@ -173,7 +173,8 @@ def test_the_report_is_written_from_what_is_there(tmp_path, trained, no_ink, cap
 def test_wrong_usage_is_one_line_and_exit_2(tmp_path):
     done = run_python("-m", "figures", "claim", cwd=tmp_path)
     assert done.returncode == 2
-    expected = "expected one of all, plan, claims, compare, publish, report (did you mean claims?); found 'claim'"
+    names = "all, plan, claims, compare, publish, report or figure-1 to figure-10"
+    expected = f"expected {names} (did you mean claims?); found 'claim'"
     assert done.stderr == f"python -m figures: {expected}\n"
 
 
@@ -200,7 +201,7 @@ def test_the_whole_walk_on_tiny_networks(tmp_path, no_ink, monkeypatch, capsys):
     tiny = arguments(tmp_path, seeds=1, epochs=1)
     for name in ("claims", "compare", "report"):
         command.main([name, *tiny])
-    page = (tmp_path / "smoke" / "report.html").read_text()
+    page = (drawn(tmp_path) / "report.html").read_text()
     assert "2 of 10" in page
     assert "make figure-2 " in page
     assert "not tested" not in capsys.readouterr().out.replace("0 not tested", "")

@@ -26,7 +26,7 @@ def written(tmp_path_factory):
     for job in made_up.jobs(chosen):
         if job.experiment.augmentation == "report":
             shutil.rmtree(folder / "runs" / job.experiment.key, ignore_errors=True)
-    times = folder / "smoke" / "times.json"
+    times = Study(chosen, DATASET).folder / "times.json"
     times.parent.mkdir()
     step_times.write_times(times, made_up.times(chosen, seconds_as_claimed), DATASET, -1, "chainer")
     path = times.with_name("report.html")

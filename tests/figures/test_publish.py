@@ -10,14 +10,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figures.publish import exchange, headline
 from figures.publish import folder as publication
-from figures.publish import headline
+from figures.publish.runs import restore_runs
 from figures.sections import CLAIMS, FIGURES
 from reproduce import study
 from reproduce.analysis.report_curves import report_curves
 from reproduce.data.dataset import Dataset
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
+from reproduce.files import csv_bytes
 from reproduce.plan import step_times
 from reproduce.profiles import Options
 from reproduce.study import Study
@@ -26,7 +28,7 @@ from reproduce.unstated.race import last_epoch, race
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
-from tests.helpers.processes import ROOT
+from tests.helpers.processes import ROOT, run_python
 
 REAL = replace(DATASET, name="CIFAR-10 | made up", is_synthetic=False)
 
@@ -42,7 +44,7 @@ def published(tmp_path_factory):
     folder = tmp_path_factory.mktemp("published")
     options = replace(made_up.options(folder / "results", seeds=2), data="/home/somebody/my data.hdf5")
     made_up.fill(options, errors_as_claimed, REAL)
-    times = folder / "results" / "smoke" / "times.json"
+    times = Study(options, REAL).folder / "times.json"
     times.parent.mkdir()
     step_times.write_times(times, made_up.times(options, seconds_as_claimed), REAL, -1, "chainer")
     publication.publish(folder / "docs" / "quick", Study(options, REAL))
@@ -86,15 +88,67 @@ def test_no_path_of_this_machine_is_published(published):
     assert "DATA='my data.hdf5'" in json.loads((out / "summary.json").read_text())["command"]
 
 
-def test_what_an_earlier_publication_had_does_not_stay(published, tmp_path):
+def test_what_an_earlier_publication_had_does_not_stay_and_the_user_s_own_files_do(published, tmp_path):
+    options, out = published
+    again = tmp_path / "out"
+    shutil.copytree(out, again)
+    for name in ("figure-11.png", "figure-12.png"):
+        (again / name).write_text("mine")
+    listed = json.loads((again / "manifest.json").read_text())
+    (again / "manifest.json").write_text(json.dumps({**listed, "figure-11.png": ""}))
+    publication.publish(again, Study(options, REAL))
+    assert not (again / "figure-11.png").exists()
+    assert (again / "figure-12.png").read_text() == "mine"
+    assert (again / "figure-6.png").read_bytes() == (out / "figure-6.png").read_bytes()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_user_s_file_under_the_name_of_one_of_ours_is_not_overwritten(published, tmp_path):
+    options, _ = published
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "figure-6.png").write_text("mine")
+    with pytest.raises(BadInput, match=r"figure-6\.png: expected a file that `publish` wrote, or none"):
+        publication.publish(tmp_path / "out", Study(options, REAL))
+    assert (tmp_path / "out" / "figure-6.png").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("changes", [{"width": 0.25}, {"epochs": 3}, {"batch_size": 5}])
+def test_results_of_other_sizes_are_not_published_over_these(published, tmp_path, changes):
     options, out = published
     shutil.copytree(out, tmp_path / "out")
-    for name in ("figure-11.png", "settings.csv"):
-        (tmp_path / "out" / name).write_text("stale")
-    publication.publish(tmp_path / "out", Study(options, REAL))
-    assert not (tmp_path / "out" / "figure-11.png").exists()
-    assert not (tmp_path / "out" / "settings.csv").exists()
-    assert (tmp_path / "out" / "figure-6.png").read_bytes() == (out / "figure-6.png").read_bytes()
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()}
+    with pytest.raises(BadInput, match=f"published there is {next(iter(changes)).replace('_', ' ')}"):
+        publication.publish(tmp_path / "out", Study(replace(options, **changes), REAL))
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("moment", ["filling", "moved aside", "new in place"])
+def test_a_publication_that_is_killed_leaves_a_whole_one(tmp_path, moment):
+    """A real process, killed while it fills the new folder, and between and after the two renames."""
+    out = tmp_path / "out"
+    with exchange.replacing(out) as new:
+        (new / "runs.csv").write_text("old")
+    (out / "notes.txt").write_text("mine")
+    code = (
+        "import os, signal, sys; from pathlib import Path; from figures.publish import exchange\n"
+        "moment, renames, rename = sys.argv[2], [], Path.rename\n"
+        "def counted(self, target):\n"
+        "    result = rename(self, target); renames.append(1)\n"
+        "    is_now = (moment, len(renames)) in (('moved aside', 1), ('new in place', 2))\n"
+        "    if is_now: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return result\n"
+        "Path.rename = counted\n"
+        "with exchange.replacing(Path(sys.argv[1])) as new:\n"
+        "    (new / 'runs.csv').write_text('new')\n"
+        "    if moment == 'filling': os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert run_python("-c", code, out, moment, cwd=tmp_path).returncode == -9
+    assert not out.exists() or (out / "runs.csv").read_text() == ("new" if moment == "new in place" else "old")
+    with exchange.replacing(out) as new:
+        (new / "claims.csv").write_text("newest")
+    assert sorted(path.name for path in out.iterdir()) == ["claims.csv", "manifest.json", "notes.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_what_is_missing_is_listed_with_its_command_and_time(tmp_path):
@@ -312,10 +366,119 @@ def test_a_publication_gathers_what_several_machines_have_made(published, tmp_pa
     assert {row["key"]: row for row in rows(tmp_path / "out" / "runs.csv") if row["key"] != longer.key} == others
 
 
-def test_a_publication_whose_files_do_not_fit_together_is_refused(published, tmp_path):
+def edit(path, change):
+    """Change a published file as a hand or a merge would."""
+    before = path.read_text()
+    after = change(before)
+    assert after != before
+    path.write_text(after)
+
+
+def a_digit(text):
+    """The second epoch's train loss, its last digit another one."""
+    lines = text.splitlines(keepends=True)
+    cells = lines[2].split(",")
+    cells[2] = cells[2][:-1] + str((int(cells[2][-1]) + 1) % 10)
+    lines[2] = ",".join(cells)
+    return "".join(lines)
+
+
+def line(number, change):
+    def changed(text):
+        lines = text.splitlines(keepends=True)
+        lines[number : number + 1] = change(lines[number])
+        return "".join(lines)
+
+    return changed
+
+
+CHECKSUM = "its checksum does not hold: these files were changed"
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("histories.csv", a_digit, CHECKSUM),
+        ("histories.csv", line(2, lambda text: [text, text]), CHECKSUM),
+        ("histories.csv", line(2, lambda text: []), CHECKSUM),
+        ("histories.csv", line(2, lambda text: [text.replace(",1,", ",inf,", 1)]), CHECKSUM),
+        ("histories.csv", line(2, lambda text: [text.rstrip() + ",9\n"]), "row 2: expected 7 cells; found 8"),
+        ("histories.csv", line(2, lambda text: ["x" * 200_000 + "\n"]), "expected a table"),
+        ("histories.csv", lambda text: text.replace("train_loss", "loss", 1), "expected a column train_loss"),
+        ("histories.csv", lambda text: "", "expected a table with a heading"),
+        ("histories.csv", lambda text: text.splitlines(keepends=True)[0], "is in one of the two files and not in the"),
+        ("runs.csv", line(1, lambda text: []), "is in one of the two files and not in the other"),
+        ("runs.csv", line(1, lambda text: [text, text]), CHECKSUM),
+        ("runs.csv", lambda text: text.replace("--seed=0", "--seed=7", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace("--seed=0", "--help", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace(",fast,", ",x,").replace(",chainer,CPU", ",fast,CPU", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace("chainer 7.8.1", "chainer 7.8.2", 1), CHECKSUM),
+        ("runs.csv", lambda text: text.replace(REAL.fingerprint, "0123456789abcdef", 1), CHECKSUM),
+        ("runs.csv", line(1, lambda text: [text.rsplit(",", 1)[0] + ",\n"]), CHECKSUM),
+    ],
+)
+def test_what_was_changed_in_published_runs_is_refused_and_named(published, tmp_path, name, change, message):
     options, out = published
     shutil.copytree(out, tmp_path / "out")
-    runs = tmp_path / "out" / "runs.csv"
-    runs.write_text(runs.read_text().replace("--seed=0", "--seed=7", 1))
-    with pytest.raises(BadInput, match=r"out: expected runs\.csv and .* as `publish` writes them: the run of"):
+    edit(tmp_path / "out" / name, change)
+    with pytest.raises(BadInput, match=message) as refused:
         publication.publish(tmp_path / "out", Study(replace(options, results=str(tmp_path / "results")), REAL))
+    assert str(tmp_path / "out") in str(refused.value)
+    assert "\n" not in str(refused.value)
+    # Not one of the runs is taken.
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("runs.csv", lambda text: text.replace("--seed=0", "--help", 1), "no such option: --help"),
+        ("runs.csv", lambda text: text.replace("--seed=0", "--seed=7", 1), "the run of these settings is"),
+        ("runs.csv", line(1, lambda text: [text.replace(",0,0,", ",0,9,", 1)]), "expected parts that begin at epochs"),
+        ("histories.csv", line(2, lambda text: [text, text]), "expected epoch 2; found 1"),
+        ("histories.csv", line(2, lambda text: [text.replace(",1,", ",inf,", 1)]), "expected epoch 1; found inf"),
+        ("histories.csv", line(2, lambda text: [",".join([*text.split(",")[:3], "130", *text.split(",")[4:]])]),
+         "expected train_accuracy from 0 to 100; found 130"),
+    ],
+)  # fmt: skip
+def test_published_runs_are_looked_through_where_there_is_no_checksum_yet(published, tmp_path, name, change, message):
+    """Publications of earlier versions have none, and are published again with one."""
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    again = Study(replace(options, results=str(tmp_path / "results")), REAL)
+    runs = tmp_path / "out" / "runs.csv"
+    earlier = [[*row[:14], *row[15:-1]] for row in csv.reader(runs.read_text().splitlines())]
+    runs.write_bytes(csv_bytes(earlier))
+    before = (tmp_path / "out" / name).read_text()
+    edit(tmp_path / "out" / name, change)
+    with pytest.raises(BadInput, match=f"run [0-9a-f]{{16}}: {message}"):
+        restore_runs(tmp_path / "out", again.store, REAL.fingerprint)
+    (tmp_path / "out" / name).write_text(before)
+    restore_runs(tmp_path / "out", again.store, REAL.fingerprint)
+
+
+def test_published_runs_published_again_are_the_same_to_the_last_digit(tmp_path):
+    """First from the runs themselves, then on fresh machines from what was published."""
+    options = made_up.options(tmp_path / "results", seeds=1)
+    made_up.fill(options, lambda one: made_up.noisy(one, (100 / 3, 200 / 7)), REAL)
+    first, *others = (tmp_path / name for name in ("first", "second", "third"))
+    publication.publish(first, Study(options, REAL))
+    assert max(len(row["train_accuracy"]) for row in rows(first / "histories.csv")) > 14
+    for out in others:
+        shutil.copytree(first, out)
+        publication.publish(out, Study(replace(options, results=str(tmp_path / f"of {out.name}")), REAL))
+    for path in first.rglob("*"):
+        if path.is_file():
+            second, third = ((out / path.relative_to(first)).read_bytes() for out in others)
+            assert second == third, path
+            if path.suffix == ".csv":
+                assert path.read_bytes() == second, path
+
+
+@pytest.mark.parametrize("profile", ["quick", "full"])
+def test_what_is_published_has_checksums_that_hold(profile, tmp_path):
+    folder = ROOT / "docs" / "results" / profile
+    fingerprint = json.loads((folder / "summary.json").read_text())["data_fingerprint"]
+    assert all(row["checksum"] for row in rows(folder / "runs.csv"))
+    restore_runs(folder, tmp_path, fingerprint)
+    assert len(list((tmp_path / "runs").iterdir())) == json.loads((folder / "summary.json").read_text())["runs"]

@@ -7,6 +7,7 @@ import pytest
 from chainer import Chain, using_config
 
 from figures.vgg import COLUMN, COLUMNS, CONV_NN, Architecture, layers_of, parameters, weight_layers
+from reproduce.layers import LRN
 from reproduce.network import Conv_NN
 
 
@@ -18,8 +19,7 @@ class Built(Chain):
         self.blocks = network.blocks
         self.links_in_order = []
         with self.init_scope():
-            for name in (name for block in network.blocks for name in block if name != "LRN"):
-                size, channels = map(int, name.removeprefix("conv").split("-"))
+            for size, channels in (layer for block in network.blocks for layer in block if layer != LRN):
                 self._append(L.Convolution2D(None, channels, size, pad=size // 2))
             for units in network.units:
                 self._append(L.Linear(None, units))
@@ -33,8 +33,8 @@ class Built(Chain):
         links = iter(self.links_in_order)
         shapes = [h.shape]
         for block in self.blocks:
-            for name in block:
-                h = F.local_response_normalization(h) if name == "LRN" else next(links)(h)
+            for layer in block:
+                h = F.local_response_normalization(h) if layer == LRN else next(links)(h)
                 shapes.append(h.shape)
             h = F.max_pooling_2d(h, 2, 2)
             shapes.append(h.shape)
@@ -47,8 +47,7 @@ class Built(Chain):
 def narrow(network, image_size):
     """The same network with an eighth of its channels and units, so that it fits into a test."""
     blocks = tuple(
-        tuple(name if name == "LRN" else f"{name.split('-')[0]}-{int(name.split('-')[1]) // 8}" for name in block)
-        for block in network.blocks
+        tuple(layer if layer == LRN else (layer[0], layer[1] // 8) for layer in block) for block in network.blocks
     )
     return Architecture(network.name, image_size, blocks, tuple(units // 8 for units in network.units))
 

@@ -16,6 +16,7 @@ import psutil
 from reproduce.data.dataset import Dataset
 from reproduce.experiment import Experiment
 from reproduce.store import runs
+from reproduce.store.code_version import code_version
 from reproduce.store.history import History
 from reproduce.sweep import dask_worker
 from reproduce.sweep.jobs import Job
@@ -34,12 +35,13 @@ def job(dataset: Dataset, seed: int = 0, epochs: int = 2, **settings) -> Job:
 
 
 def tasks_of(jobs: list[Job], dataset: Dataset, store: Path) -> list[Task]:
-    """Tasks on synthetic data, as `schedule.train_missing` makes them."""
+    """Tasks on synthetic data, as `train_missing` makes them."""
     store.mkdir(parents=True, exist_ok=True)
     (store / ".marker").touch()
     source = source_of("synthetic", dataset)
     sweep = f"sweep-{time.monotonic_ns()}"
-    return [Task(j, store, store / ".marker", source, -1, "chainer", j.label, sweep) for j in jobs]
+    code = code_version()
+    return [Task(j, store, store / ".marker", source, -1, "chainer", j.label, sweep, code) for j in jobs]
 
 
 def history_of(store: Path, wanted: Job) -> History:

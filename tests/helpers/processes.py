@@ -24,3 +24,9 @@ def run_python(*arguments: object, cwd: Path, **environment: str) -> subprocess.
         text=True,
         timeout=300,
     )
+
+
+def drawn(results: Path) -> Path:
+    """The one folder of figures and tables in a results folder, whatever data and sizes it is named after."""
+    (found,) = (path for path in results.iterdir() if path.is_dir() and path.name.startswith(("smoke", "quick")))
+    return found

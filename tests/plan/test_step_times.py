@@ -8,6 +8,7 @@ from reproduce import training
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.plan import step_times
+from reproduce.store.provenance import checksum_of
 from reproduce.study import Study
 from tests.figures.test_claims import seconds_as_claimed
 from tests.helpers import made_up
@@ -23,6 +24,36 @@ def test_times_measured_with_other_data_are_not_used(tmp_path):
     assert len(step_times.read_times(path, DATASET.fingerprint).seconds) == 11
     assert step_times.read_times(path, "another").seconds == {}
     assert json.loads(path.read_text())["provenance"]["engine"] == "chainer"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: next(iter(content["seconds"].values())).__setitem__(0, 1e-6),
+        lambda content: content["seconds"].update(new=[1.0]),
+        lambda content: content["seconds"].clear(),
+        lambda content: content["provenance"].update(cpu="another"),
+        lambda content: content.pop("checksum"),
+        lambda content: content.update(checksum=None),
+    ],
+)
+def test_times_that_were_changed_by_hand_are_refused(tmp_path, change):
+    path = tmp_path / "times.json"
+    step_times.write_times(path, made_up.times(made_up.options(tmp_path), seconds_as_claimed), DATASET, -1, "chainer")
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(BadInput, match=r"times\.json: expected times as this version wrote them.*remove it"):
+        step_times.read_times(path, DATASET.fingerprint)
+
+
+@pytest.mark.parametrize("seconds", [[], [[1.0]], [0.0], [-1.0], [float("nan")], ["x"], 1.0, None])
+def test_times_whose_checksum_holds_and_that_cannot_be_are_refused(tmp_path, seconds):
+    path = tmp_path / "times.json"
+    content = {"provenance": {"data": {"fingerprint": "x"}}, "seconds": {"a": seconds}}
+    path.write_text(json.dumps({**content, "checksum": checksum_of(content)}))
+    with pytest.raises(BadInput, match=r"times\.json: expected times as this version wrote them"):
+        step_times.read_times(path, "x")
 
 
 def test_a_damaged_file_of_times_is_named(tmp_path):

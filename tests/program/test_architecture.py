@@ -22,11 +22,20 @@ LAYERS = (
     ("reproduce.store",),
     ("reproduce.training", "reproduce.devices", "reproduce.profiles"),
     ("reproduce.network", "reproduce.augmentation", "reproduce.experiment", "reproduce.optimizers", "reproduce.data"),
+    ("reproduce.layers",),
     ("reproduce.pattern",),
     ("reproduce.engine", "reproduce.compat", "reproduce.signals", "reproduce.text", "reproduce.errors"),
     ("reproduce.cli", "reproduce.files"),
+    ("reproduce.version",),
 )
-SMALL = {"reproduce.cli", "reproduce.files", "reproduce.signals", "reproduce.text", "reproduce.errors"}
+SMALL = {
+    "reproduce.cli",
+    "reproduce.files",
+    "reproduce.signals",
+    "reproduce.text",
+    "reproduce.errors",
+    "reproduce.version",
+}
 MODULES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for package in ("reproduce", "figures")

@@ -2,18 +2,16 @@
 
 import contextlib
 import csv
-import fcntl
 import json
 import os
 import shutil
 import struct
 import subprocess
 import sys
-import termios
 
 import pytest
 
-from tests.helpers.processes import REAL_DATA, ROOT, child_environment, run_python
+from tests.helpers.processes import REAL_DATA, ROOT, child_environment, drawn, run_python
 
 SMOKE = ("--profile=smoke", "--seeds=1", "--epochs=2")
 
@@ -25,7 +23,7 @@ SMOKE = ("--profile=smoke", "--seeds=1", "--epochs=2")
         (["figures.pooling_and_optimizers", "six"], "argument NUMBER: invalid int value: 'six'"),
         (
             ["figures.depth", "--profile=quik"],
-            "--profile: expected quick, smoke or full (did you mean quick?); found 'quik'",
+            "--profile: expected quick, smoke, evening, overnight or full (did you mean quick?); found 'quik'",
         ),
         (["figures.depth", "--epochs=0"], "expected a whole number from 1 to 10000; found '0'"),
         (["figures.depth", "--seeds=-3"], "expected a whole number from 1 to 1000; found '-3'"),
@@ -90,6 +88,26 @@ def test_train_writes_a_run_and_goes_on_from_it(tmp_path):
     assert settings["blocks"] == [[2, 64], [2, 128], [4, 256]]
 
 
+def test_a_home_folder_is_meant_by_its_sign(tmp_path):
+    """As bash leaves it in --out=~/run, and make in DATA=~/x."""
+    home, work = tmp_path / "home", tmp_path / "work"
+    home.mkdir(), work.mkdir()
+    done = run_python("-m", "reproduce", "data", "--data=synthetic", "--train-size=20", "--test-size=10",
+                      "--out=~/data.hdf5", cwd=work, HOME=str(home))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = run_python("-m", "reproduce", "train", "--data=~/data.hdf5", "--width=0.02", "--epochs=1", "--out=~/run",
+                      cwd=work, HOME=str(home))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    done = run_python("-m", "figures", "report", "--data=~/data.hdf5", "--train-size=20", "--test-size=10",
+                      "--results=~/results", cwd=work, HOME=str(home))  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in home.iterdir()) == ["data.hdf5", "results", "run"]
+    assert list(work.iterdir()) == []
+    done = run_python("-m", "reproduce", "data", "--data=~nobodyatall/x", cwd=work)
+    assert done.returncode == 2
+    assert "--data: expected a path; this home folder is not known" in done.stderr
+
+
 def test_data_writes_the_course_s_layout(tmp_path):
     done = run_python("-m", "reproduce", "data", "--data=synthetic", "--train-size=30", "--test-size=20", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -114,7 +132,7 @@ def figure_folder(tmp_path_factory):
 def test_a_figure_leaves_its_picture_and_its_numbers(figure_folder):
     folder, printed = figure_folder
     for number, quantity in ((6, "train error (%)"), (7, "test accuracy (%)")):
-        path = folder / f"results/smoke/figure-{number}"
+        path = drawn(folder / "results") / f"figure-{number}"
         assert path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
         with path.with_suffix(".csv").open() as stream:
             rows = list(csv.DictReader(stream))
@@ -127,7 +145,7 @@ def test_a_figure_leaves_its_picture_and_its_numbers(figure_folder):
 
 def test_a_figure_s_caption_says_what_the_numbers_are_from(figure_folder):
     folder, _ = figure_folder
-    picture = (folder / "results/smoke/figure-6.svg").read_text()
+    picture = (drawn(folder / "results") / "figure-6.svg").read_text()
     for text in ("smoke profile", "200 training and 100 test images", "2 epochs", "1 seed", "engine on CPU", "epoch"):
         assert text in picture, text
     assert ("SYNTHETIC" in picture) == (not REAL_DATA.exists())
@@ -143,13 +161,13 @@ def test_runs_that_two_figures_share_are_trained_once(figure_folder):
 
 def test_the_csv_has_the_numbers_of_the_runs(figure_folder):
     folder, _ = figure_folder
-    with (folder / "results/smoke/figure-7.csv").open() as stream:
-        drawn = {(row["panel"], row["series"], row["epoch"]): float(row["value"]) for row in csv.DictReader(stream)}
+    with (drawn(folder / "results") / "figure-7.csv").open() as stream:
+        values = {(row["panel"], row["series"], row["epoch"]): float(row["value"]) for row in csv.DictReader(stream)}
     for run in (folder / "results/runs").iterdir():
         settings = json.loads((run / "experiment.json").read_text())
         with (run / "history.csv").open() as stream:
             for row in csv.DictReader(stream):
-                value = drawn[f"{settings['pooling']} pooling", settings["optimizer"], row["epoch"]]
+                value = values[f"{settings['pooling']} pooling", settings["optimizer"], row["epoch"]]
                 assert value == pytest.approx(float(row["test_accuracy"]), abs=1e-3)
 
 
@@ -190,7 +208,7 @@ def test_make_hands_every_setting_on():
 
 def test_a_terminal_shows_how_the_whole_sweep_stands_to_its_end(tmp_path):
     """In a pseudo-terminal, where the status lines of every run, and not of the first one alone, must arrive."""
-    pty = pytest.importorskip("pty")
+    fcntl, pty, termios = map(pytest.importorskip, ("fcntl", "pty", "termios"))
     arguments = ["-m", "figures.depth", "--profile=smoke", "--data=synthetic", "--seeds=1", "--epochs=1"]
     process, terminal = pty.fork()
     if process == 0:

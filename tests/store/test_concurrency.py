@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.helpers.processes import child_environment
+from tests.helpers.processes import child_environment, drawn
 
 
 def run_at_once(folder, count):
@@ -36,7 +36,7 @@ def check(folder, printed):
     assert len(epochs) == 6 * 2, "a run was trained twice, or not at all"
     assert not any("set aside" in out for out in printed)
     for number in (6, 7):
-        with (folder / f"results/smoke/figure-{number}.csv").open() as stream:
+        with (drawn(folder / "results") / f"figure-{number}.csv").open() as stream:
             assert len(list(csv.DictReader(stream))) == 12
     assert not list(folder.rglob("*.part"))
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from reproduce.store import checkpoint
-from tests.helpers.processes import ROOT, child_environment, run_python
+from tests.helpers.processes import ROOT, child_environment, drawn, run_python
 
 
 def command(folder, epochs, train_size=40):
@@ -80,7 +80,7 @@ def test_fifty_kills(tmp_path):
     kill_and_go_on(tmp_path, kills=50, epochs=700)
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path, number, status):
     """An epoch has 150 steps, and the signal falls between two of them."""
     broken, unbroken = tmp_path / "broken", tmp_path / "unbroken"
@@ -119,7 +119,7 @@ def test_memory_and_files_stay_flat_over_200_epochs(tmp_path):
 def test_drawing_killed_at_random_moments_leaves_whole_files_or_none(tmp_path):
     figure = ["-m", "figures.depth", "--profile=smoke", "--data=synthetic", "--seeds=1", "--epochs=1"]
     assert run_python(*figure, cwd=tmp_path).returncode == 0
-    folder = tmp_path / "results/smoke"
+    folder = drawn(tmp_path / "results")
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     moments = random.Random(1)
     for _ in range(4):

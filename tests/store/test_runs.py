@@ -2,6 +2,7 @@ import multiprocessing
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from reproduce.data.dataset import synthetic
 from reproduce.experiment import Experiment
 from reproduce.plan.plan import make_plan
 from reproduce.profiles import Options
-from reproduce.store import runs
+from reproduce.store import checkpoint, runs
 from reproduce.store.history import EpochRecord, history_bytes, parse_history
 from reproduce.store.training_run import train
 from reproduce.study import Study
@@ -19,10 +20,10 @@ from reproduce.sweep.train_missing import train_missing
 from tests.helpers.clusters import job
 from tests.helpers.clusters import numbers as without_seconds
 
-numbers = st.floats(allow_nan=False)
+losses, percent = st.floats(0, 1e300), st.floats(0, 100)
 
 
-@given(st.lists(st.tuples(numbers, numbers, numbers, numbers, st.floats(0, 1e6)), max_size=5))
+@given(st.lists(st.tuples(losses, percent, losses, percent, st.floats(0, 1e6)), max_size=5))
 def test_a_history_is_read_as_it_was_written(rows):
     history = [EpochRecord(epoch, *row[:-1], round(row[-1], 3)) for epoch, row in enumerate(rows)]
     assert parse_history(history_bytes(history)) == history
@@ -36,11 +37,69 @@ def test_a_history_is_read_as_it_was_written(rows):
         ("{header}\n0,1,2\n", "line 2: expected 6 numbers"),
         ("{header}\n0,1,2,3,4,x\n", "line 2: expected 6 numbers"),
         ("{header}\n1,1,2,3,4,5\n", "line 2: expected epoch 0; found 1"),
+        ("{header}\ninf,1,2,3,4,5\n", "line 2: expected epoch 0; found inf"),
+        ("{header}\n0,1,2,3,4,5\n0,1,2,3,4,5\n", "line 3: expected epoch 1; found 0"),
+        ("{header}\n0,1,2,3,4,5\n2,1,2,3,4,5\n", "line 3: expected epoch 1; found 2"),
+        ("{header}\n0,-1,2,3,4,5\n", "line 2: expected train_loss from 0; found -1"),
+        ("{header}\n0,1,200,3,4,5\n", "line 2: expected train_accuracy from 0 to 100; found 200"),
+        ("{header}\n0,1,2,3,nan,5\n", "line 2: expected test_accuracy from 0 to 100; found nan"),
+        ("{header}\n0,1,2,3,4,-5\n", "line 2: expected seconds from 0; found -5"),
+        ("{header}\n0,1,2,3,4,inf\n", "line 2: expected seconds from 0; found inf"),
+        (
+            "{header}\n0,nan,nan,nan,nan,5\n1,1,2,3,4,5\n",
+            "line 3: expected no epoch after one with the training loss nan",
+        ),
     ],
 )
 def test_a_damaged_history_is_named(content, message):
     with pytest.raises(ValueError, match=message):
         parse_history(content.replace("{header}", ",".join(EpochRecord._fields)).encode())
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [[np.inf, 1, 2, 3, 4, 5]],
+        [[0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5]],
+        [[0, 1, 101, 3, 4, 5]],
+        [[0, 1, 2, 3, 4, 5, 6]],
+        [[0, np.nan, np.nan, np.nan, np.nan, 5], [1, 1, 2, 3, 4, 5]],
+    ],
+)
+def test_a_record_whose_checksum_holds_and_whose_numbers_cannot_be_is_refused(tmp_path, rows):
+    content = checkpoint._record_arrays(checkpoint.Record({}, {}, []))
+    del content["checksum/brief"]
+    content["history"] = np.array(rows, np.float64)
+    content["checksum/brief"] = checkpoint._checksum(content)
+    np.savez(tmp_path / "record.npz", **content)
+    with pytest.raises(checkpoint.Damaged, match="not a checkpoint that this package wrote: expected"):
+        checkpoint.read_record(tmp_path / "record.npz")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("order", np.zeros(60, np.int64)),
+        ("order", np.arange(50)),
+        ("unfinished", np.array([np.inf, 0, 0, 1, 0])),
+        ("unfinished", np.array([20.0, 1, 1, 0, 1])),
+        ("unfinished", np.array([80.0, 1, 1, 4, 1])),
+    ],
+)
+def test_a_checkpoint_whose_checksum_holds_and_whose_place_cannot_be_is_set_aside(tmp_path, name, value, capsys):
+    images = synthetic(60, 20)
+    experiment = Experiment(data_fingerprint=images.fingerprint, width=0.0625, blocks=((1, 16),), batch_size=20)
+    train(experiment, images, tmp_path, epochs=1, engine_name="chainer")
+    path = tmp_path / checkpoint.LATEST
+    with np.load(path) as stored:
+        content = dict(stored)
+    del content["checksum/all"]
+    content[name] = value
+    content["checksum/all"] = checkpoint._checksum(content)
+    np.savez(path, **content)
+    train(experiment, images, tmp_path, epochs=2, engine_name="chainer")
+    assert "set aside as checkpoint.npz.damaged" in capsys.readouterr().out
+    assert len(runs.read_history(tmp_path)) == 2
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from reproduce.unstated.candidates import QUESTIONS, Question, curve
 from reproduce.unstated.race import gap_to, last_epoch, race, rungs
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
-from tests.helpers.processes import ROOT, run_python
+from tests.helpers.processes import ROOT, drawn, run_python
 
 CURVE = curve(2, "", "x3", "train error (%)")
 QUESTION = Question("rate", "Which rate?", (CURVE,), {f"rate {r}": {"learning_rate": r} for r in (0.1, 0.2, 0.3, 0.4)})
@@ -201,7 +201,7 @@ def test_a_run_that_fails_does_not_stop_the_other_questions(tmp_path, monkeypatc
     printed = capsys.readouterr().out
     assert "Not decided: only rate 0.001 has been trained" in printed
     assert "up to epoch 3" in printed
-    assert (tmp_path / "smoke" / "settings.csv").exists()
+    assert (drawn(tmp_path) / "settings.csv").exists()
 
 
 def test_nothing_is_answered_where_nothing_is_trained(tmp_path):
@@ -270,11 +270,11 @@ def test_the_command_trains_ranks_and_goes_on(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "rate 0.001" in printed
     assert "synthetic images (not CIFAR-10)" in printed
-    before = {path: path.read_bytes() for path in (tmp_path / "smoke").iterdir()}
+    before = {path: path.read_bytes() for path in drawn(tmp_path).iterdir()}
     assert len(before) == 4
     main(arguments)
     assert "2 runs wanted, 2 already trained" in capsys.readouterr().out
-    assert {path: path.read_bytes() for path in (tmp_path / "smoke").iterdir()} == before
+    assert {path: path.read_bytes() for path in drawn(tmp_path).iterdir()} == before
     assert len(list((tmp_path / "runs").iterdir())) == 2
 
 

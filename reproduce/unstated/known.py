@@ -1,0 +1,46 @@
+"""Where each setting is from: stated in the report, found in the author's scripts, or inferred from the curves."""
+
+from typing import NamedTuple
+
+STATED, SCRIPTS, INFERRED = "stated in the report", "in the author's scripts", "inferred from the curves"
+# The scripts behind the report: facts are cited, no code is taken.
+REPOSITORY = "domarps/IE598-deep-learning on GitHub, commit d5132c7"
+
+
+class Known(NamedTuple):
+    """One setting, and how it is known.
+
+    Attributes:
+        source: the section of the report, the file of the scripts, or the question of `infer`.
+    """
+
+    setting: str
+    value: str
+    kind: str
+    source: str
+
+
+KNOWN = (
+    Known("network of section 8, its pattern, Adam with 0.001, ratio 0.4", "as printed", STATED, "section 8"),
+    Known("batch size, images", "500; 50,000 + 10,000", STATED, "section 8"),
+    Known("pixels", "divided by 255, no mean subtracted", SCRIPTS, "CIFAR10/Save_Data_as_HDF5.py"),
+    Known(
+        "the baseline: MomentumSGD, dropout",
+        "momentum 0.99, rate 0.01, ratio 0.25, max pooling",
+        SCRIPTS,
+        "CIFAR10/baseline_CIFAR10_chainer.py",
+    ),
+    Known("RMSprop in figures 6 and 7", "rate 0.01", SCRIPTS, "CIFAR10/baseline_CIFAR10_chainer.py"),
+    Known("which curves are one run", "figures 6, 7, 9 and 10 share the baseline", SCRIPTS, "ConvNet/code/plotData.py"),
+    Known("figure 8's 3x3 curve is not the baseline", "a run of its own, 'convA'", SCRIPTS, "ConvNet/code/plotData.py"),
+    Known("optimizer of figures 2 to 5", "the baseline's", INFERRED, "depth, dropout"),
+    Known("network of figure 8", "table 1's column A, its first three blocks", INFERRED, "filter-network"),
+    Known(
+        "figure 8's larger filters",
+        "Adam, neither batch normalization nor dropout; not settled",
+        INFERRED,
+        "larger-filters",
+    ),
+    Known("Adam's dropout ratio in figures 6 and 7", "0.25; not settled", INFERRED, "adam-dropout"),
+    Known("the tuned model of figure 10", "ratio 0.4, the four copies of section 6; not settled", INFERRED, "tuned"),
+)

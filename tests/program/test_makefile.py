@@ -1,0 +1,134 @@
+"""What make hands on, seen by a stand-in for .venv's Python that says how it was called."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from tests.helpers.processes import ROOT, run_python
+
+pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    for name in ("Makefile", "setup.py"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "%s\\0" "$@" >> called\n')
+    python.chmod(0o755)
+    (tmp_path / ".venv" / "installed").touch()
+    return tmp_path
+
+
+def make(checkout, *arguments, **environment):
+    """What Python was called with, and how make ended; nothing but that call must have happened."""
+    done = subprocess.run(
+        ["make", "--no-print-directory", *arguments],
+        cwd=checkout,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+    called = checkout / "called"
+    words = called.read_text(errors="surrogateescape").split("\0")[:-1] if called.exists() else []
+    assert {path.name for path in checkout.iterdir()} <= {"Makefile", "setup.py", ".venv", "called"}
+    return words, done
+
+
+VALUES = [
+    "$(shell touch made)",
+    "${shell touch made}",
+    "$$(shell touch made)",
+    "$(eval X := $(shell touch made))",
+    "$(info hello)$(error stop)",
+    "price$5.hdf5",
+    "price$$5.hdf5",
+    "$HOME",
+    "$(HOME)/x",
+    "a b",
+    " a ",
+    "it's",
+    'say "x"',
+    "`touch made`",
+    "$(touch made)",
+    "; touch made",
+    "| touch made",
+    "&& touch made #",
+    "> made",
+    "a\\",
+    "a#b",
+    "a%b",
+    "a\ntouch made",
+    "\ttouch made",
+    "a=b:=c",
+    "-x",
+    "*",
+    "~",
+    "Größe",
+    "$(call quoted,x)$(OPTIONS)$@",
+    "$",
+    "$(",
+]
+
+
+@pytest.mark.parametrize("value", VALUES)
+@pytest.mark.parametrize("name", ["DATA", "RESULTS", "SCHEDULER", "PROFILE"])
+def test_a_setting_is_handed_on_as_it_stands(checkout, name, value):
+    words, done = make(checkout, "figure-6", f"{name}={value}")
+    assert done.returncode == 0, done.stderr
+    # make itself takes the blanks before a value away.
+    assert words == ["-m", "figures.pooling_and_optimizers", "6", f"--{name.lower()}={value.lstrip()}"]
+
+
+@pytest.mark.parametrize("value", VALUES)
+def test_a_target_of_plan_is_handed_on_as_it_stands(checkout, value):
+    words, done = make(checkout, "plan", f"TARGET={value}")
+    assert done.returncode == 0, done.stderr
+    assert words == ["-m", "figures", "plan", f"--target={value.lstrip()}"]
+
+
+def test_what_the_environment_exports_is_no_setting(checkout):
+    elsewhere = {"WIDTH": "80", "DATA": "/scratch", "RESULTS": "$(shell touch made)", "TARGET": "claims", "LATEST": "1"}
+    words, _ = make(checkout, "figure-6", "SEEDS=2", **elsewhere)
+    assert words == ["-m", "figures.pooling_and_optimizers", "6", "--seeds=2"]
+    (checkout / "called").unlink()
+    words, _ = make(checkout, "plan", PYTHON="$(shell touch made)", **elsewhere)
+    assert words == ["-m", "figures", "plan"]
+
+
+def test_a_figure_that_a_section_has_and_the_makefile_has_not_is_made(checkout):
+    words, done = make(checkout, "figure-11", "SEEDS=2")
+    assert (words, done.returncode) == (["-m", "figures", "figure-11", "--seeds=2"], 0)
+
+
+@pytest.mark.parametrize("name", ["figre-6", "figures", "it's;touch made", "a\ntouch made", "`x`"])
+def test_another_name_is_handed_to_the_command_that_knows_what_there_is(checkout, name):
+    words, _ = make(checkout, name)
+    assert words == ["-m", "figures", name.replace("\n", " ")]
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("figre-6", "figure-6"), ("figure-11", "figure-1"), ("al-figures", "all-figures"), ("figure6", "figure-6")],
+)
+def test_the_command_names_what_there_is_in_one_line(tmp_path, name, near):
+    done = run_python("-m", "figures", name, cwd=tmp_path)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert f"report or figure-1 to figure-10 (did you mean {near}" in done.stderr
+    assert done.stderr.endswith(f"found {name!r}\n")
+
+
+def test_a_figure_is_a_command_of_its_own(tmp_path):
+    done = run_python(
+        *("-m", "figures", "figure-2", "--profile=smoke", "--data=synthetic", "--seeds=1", "--epochs=1"),
+        *("--engine=chainer", "--train-size=20", "--test-size=10"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("results/*/figure-2.png"))
+    done = run_python("-m", "figures", "figure-1", "--profile=smoke", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.glob("results/*/figure-1.png"))

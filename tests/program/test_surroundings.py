@@ -1,0 +1,36 @@
+"""What surrounds a command in notebooks and containers: a backend that is not there, no home, no account."""
+
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from tests.helpers.processes import child_environment, run_python
+
+
+@pytest.mark.parametrize("backend", ["module://somebodys_inline.backend_inline", "inline", "widget", "agg"])
+def test_a_picture_is_drawn_whatever_backend_a_notebook_names(tmp_path, backend):
+    done = run_python("-m", "figures.background", "1", "--profile=smoke", cwd=tmp_path, MPLBACKEND=backend)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/smoke/figure-1.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_backend_that_is_there_stays_what_the_environment_says(tmp_path):
+    (tmp_path / "shows.py").write_text("from matplotlib.backends.backend_agg import FigureCanvas")
+    code = "import sys; sys.path.insert(0, '.'); import reproduce, os; print(os.environ['MPLBACKEND'])"
+    assert run_python("-c", code, cwd=tmp_path, MPLBACKEND="module://shows").stdout == "module://shows\n"
+
+
+def test_a_user_id_without_an_account_and_home_trains_and_draws(tmp_path):
+    """In a user namespace of its own, where this user is nobody that /etc/passwd knows."""
+    nobody = ["unshare", "--user", "--map-user=54321"]
+    if shutil.which("unshare") is None or subprocess.run([*nobody, "true"], capture_output=True).returncode:
+        pytest.skip("no user namespaces here")
+    environment = child_environment()
+    for name in ("HOME", "XDG_CACHE_HOME"):
+        environment.pop(name, None)
+    command = [sys.executable, "-m", "figures.depth", "--profile=smoke", "--data=synthetic", "--seeds=1", "--epochs=1"]
+    done = subprocess.run([*nobody, *command], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results/smoke/figure-2.png").exists()

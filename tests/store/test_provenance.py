@@ -1,0 +1,96 @@
+"""Which code made a run, and what is said where it was another."""
+
+import pytest
+
+from reproduce.data.dataset import synthetic
+from reproduce.profiles import Options
+from reproduce.store import code_version, provenance, runs
+from reproduce.study import Study
+from reproduce.sweep.train_missing import train_missing
+from tests.helpers.clusters import job
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A study of one run that is trained, and the run."""
+    images = synthetic(40, 20)
+    wanted, study = (
+        job(images, epochs=1),
+        Study(Options(data="synthetic", engine="chainer", results=str(tmp_path)), images),
+    )
+    train_missing([wanted], study)
+    return study, wanted
+
+
+def made_by(study, wanted, code):
+    """The same run as one that other sources made."""
+    folder = runs.run_folder(study.store, wanted.experiment)
+    found = runs.read_provenance(folder)
+    if code is None:
+        del found["code"]
+    else:
+        found["code"] = code
+    found["checksum"] = provenance.checksum_of(found)
+    history = runs.read_history(folder)
+    for path in folder.iterdir():
+        path.unlink()
+    runs.keep_record(study.store, wanted.experiment, history, found)
+    study.forget()
+    return found
+
+
+def test_a_run_says_which_code_made_it(trained):
+    study, wanted = trained
+    assert study.state(wanted.experiment).provenance["code"] == code_version.sources_digest()
+
+
+def test_a_run_of_other_code_is_named_where_it_is_used_again(trained, capsys):
+    study, wanted = trained
+    train_missing([wanted], study)
+    assert "another version" not in capsys.readouterr().out
+    made_by(study, wanted, "0123456789ab")
+    train_missing([wanted], study)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "another version of the code" in line]
+    assert len(lines) == 1
+    assert wanted.key in lines[0]
+    # Runs of earlier versions of this package do not say.
+    made_by(study, wanted, None)
+    train_missing([wanted], study)
+    assert "another version" not in capsys.readouterr().out
+
+
+def test_runs_of_different_code_in_one_figure_are_warned_of(trained, tmp_path):
+    study, wanted = trained
+    one = study.state(wanted.experiment).provenance
+    found = provenance.summarize(
+        {tmp_path / "a": one, tmp_path / "b": {**one, "code": "0123456789ab"}}, study.dataset.fingerprint
+    )
+    assert any("0123456789ab" in sentence for sentence in found.warnings())
+    assert not provenance.summarize({tmp_path / "a": one}, study.dataset.fingerprint).warnings()
+
+
+def test_the_digest_changes_with_any_source_that_decides_numbers(tmp_path, monkeypatch):
+    before = code_version.sources_digest()
+    for name in code_version.SOURCES:
+        source = code_version.ROOT / name
+        for path in source.rglob("*.py") if source.is_dir() else [source]:
+            copy = tmp_path / path.relative_to(code_version.ROOT)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(path.read_bytes())
+    monkeypatch.setattr(code_version, "ROOT", tmp_path)
+
+    def digest():
+        code_version.code_version.cache_clear()
+        code_version.sources_digest.cache_clear()
+        return code_version.sources_digest()
+
+    try:
+        assert digest() == before
+        for path in sorted(tmp_path.rglob("*.py")):
+            content = path.read_bytes()
+            path.write_bytes(content + b"\nx = 1\n")
+            assert digest() != before, path
+            path.write_bytes(content)
+    finally:
+        monkeypatch.undo()
+        digest()
