@@ -323,6 +323,18 @@ def test_the_pages_say_what_the_published_files_say(page, results):
     assert headline.with_results(text, results(ROOT / "docs" / "results"), page) == text
 
 
+def test_times_are_published_round_by_round_and_serve_a_machine_that_has_none(published, tmp_path):
+    options, out = published
+    times = rows(out / "times.csv")
+    assert {row["round"] for row in times} == {"0", "1", "2", "3", "4"}
+    assert {row["timed"] for row in times} == {"step", "epoch"}
+    assert {row["engine"] for row in times} == {"chainer"}
+    shutil.copytree(out, tmp_path / "out")
+    publication.publish(tmp_path / "out", Study(replace(options, results=str(tmp_path / "elsewhere")), REAL))
+    assert (tmp_path / "out" / "times.csv").read_bytes() == (out / "times.csv").read_bytes()
+    assert (tmp_path / "out" / "effects.csv").read_bytes() == (out / "effects.csv").read_bytes()
+
+
 @pytest.mark.parametrize("profile", ["quick", "full"])
 def test_published_figures_and_verdicts_agree_with_the_published_runs(profile):
     """Whoever edits a number of one file leaves it at odds with the others."""

@@ -29,15 +29,21 @@ def fields(text):
     return [part for part in text.split("; ") if part]
 
 
+def histories(folder):
+    """By key, train and test accuracy of each epoch."""
+    found = defaultdict(list)
+    for row in rows(folder / "histories.csv"):
+        found[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))
+    return found
+
+
 class Published:
     """One published folder, read."""
 
     def __init__(self, folder):
         self.summary = json.loads((folder / "summary.json").read_text())
         self.claims, self.effects = rows(folder / "claims.csv"), rows(folder / "effects.csv")
-        self.histories = defaultdict(list)
-        for row in rows(folder / "histories.csv"):
-            self.histories[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))
+        self.histories = histories(folder)
         self.times = defaultdict(list)
         if (folder / "times.csv").exists():
             for row in rows(folder / "times.csv"):
@@ -383,10 +389,10 @@ def run_to_run():
     groups = defaultdict(set)
     for row in rows(folder / "runs.csv"):
         groups[row["data_fingerprint"], re.sub(r"--seed=\d+ ", "", row["settings"])].add(row["key"])
-    full = Published(folder)
+    full = histories(folder)
     deviations = []
     for keys in groups.values():
-        runs = [np.array(full.histories[key]) for key in keys]
+        runs = [np.array(full[key]) for key in keys]
         runs = [run for run in runs if len(run) >= 8 and np.isfinite(run).all()]
         if len(runs) >= 3:
             last = min(map(len, runs))

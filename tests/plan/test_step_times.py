@@ -20,6 +20,7 @@ def test_times_measured_with_other_data_are_not_used(tmp_path):
     path = tmp_path / "times.json"
     assert step_times.read_times(path, DATASET.fingerprint).seconds == {}
     step_times.write_times(path, made_up.times(chosen, seconds_as_claimed), DATASET, -1, "chainer")
+    # Training steps of nine networks, and whole epochs of two.
     assert len(step_times.read_times(path, DATASET.fingerprint).seconds) == 11
     assert step_times.read_times(path, "another").seconds == {}
     assert json.loads(path.read_text())["provenance"]["engine"] == "chainer"
@@ -100,6 +101,8 @@ def test_every_network_that_a_claim_times_can_be_timed(monkeypatch):
     monkeypatch.setattr(step_times, "MOST_STEPS", 1)
     monkeypatch.setattr(step_times, "FEWEST_STEPS", 1)
     needed = networks_timed(CLAIMS, Study(made_up.options("unused"), DATASET))
-    found = step_times.measure(needed, DATASET)
-    assert set(found.seconds) == {experiment.key for experiment in needed}
+    epochs = networks_timed(CLAIMS, Study(made_up.options("unused"), DATASET), step_times.EPOCH)
+    assert {experiment.augmentation for experiment in epochs} == {"none", "report"}
+    found = step_times.measure(needed, DATASET, epochs_of=epochs)
+    assert set(found.seconds) == {e.key for e in needed} | {f"{e.key} epoch" for e in epochs}
     assert all(np.all(values > 0) for values in found.seconds.values())
