@@ -459,7 +459,11 @@ def test_what_was_changed_in_published_runs_is_refused_and_named(published, tmp_
     [
         ("runs.csv", lambda text: text.replace("--seed=0", "--help", 1), "no such option: --help"),
         ("runs.csv", lambda text: text.replace("--seed=0", "--seed=7", 1), "the run of these settings is"),
-        ("runs.csv", line(1, lambda text: [",".join([*text.split(",")[:3], "9", *text.split(",")[4:]])]), "expected parts that begin at epochs"),
+        (
+            "runs.csv",
+            line(1, lambda text: [",".join([*text.split(",")[:3], "9", *text.split(",")[4:]])]),
+            "expected parts that begin at epochs",
+        ),
         ("histories.csv", line(2, lambda text: [text, text]), "expected epoch 2; found 1"),
         ("histories.csv", line(2, lambda text: [text.replace(",1,", ",inf,", 1)]), "expected epoch 1; found inf"),
         ("histories.csv", line(2, lambda text: [",".join([*text.split(",")[:3], "130", *text.split(",")[4:]])]),
