@@ -114,7 +114,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
     properties = FontProperties(family=STYLE["font.family"], weight=weight)
     with matplotlib.rc_context(STYLE):
         outline = TextPath((0, 0), text, size=size, prop=properties)
-    return outline.vertices[:, 0].max() * HINTING / 72
+    return outline.vertices[:, 0].max(initial=0.0) * HINTING / 72
 
 
 def fold(text: str, inches: float, size: float, weight: str = "normal", most: int | None = None) -> list[str]:

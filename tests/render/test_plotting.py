@@ -2,7 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
 
@@ -159,6 +159,7 @@ def test_a_caption_has_two_lines_of_whole_sentences():
     assert last.endswith("…")
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.text(max_size=80), st.floats(0.3, 3))
 def test_folded_text_fits_and_loses_nothing(text, width):
     lines = fold(text, width, 8)
