@@ -12,6 +12,8 @@ from reproduce.engine.nodes import constants, covered
 
 # So many sums are taken at a time, and then added up: more than there are threads, and whatever their number the same.
 PARTS = 32
+# Values of the shortest part.
+SMALLEST_PART = 1 << 13
 
 
 def _normalized_axes(node, x: np.ndarray, gamma: np.ndarray) -> bool:
@@ -52,7 +54,8 @@ def _moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     rows = x.size // channels
     means, squares = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     slots = threads.run(
-        loops.moments, rows, _pixels(x), channels, channels * _repeats(channels), means, squares, parts=PARTS
+        loops.moments, rows, _pixels(x), channels, channels * _repeats(channels), means, squares,
+        parts=PARTS, smallest=-(-SMALLEST_PART // channels),
     )  # fmt: skip
     bounds = np.array([rows * slot // slots for slot in range(slots + 1)], np.float64)
     counts = np.diff(bounds)[:, None]
@@ -99,7 +102,8 @@ def backward(node, indexes, grad_outputs):
     sums, products = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     pixels, gradients = _pixels(x), _pixels(gy)
     slots = threads.run(
-        loops.gradient_sums, rows, pixels, gradients, channels, wide, mean, sums, products, parts=PARTS
+        loops.gradient_sums, rows, pixels, gradients, channels, wide, mean, sums, products,
+        parts=PARTS, smallest=-(-SMALLEST_PART // channels),
     )  # fmt: skip
     gbeta = sums[:slots].sum(axis=0)
     ggamma = products[:slots].sum(axis=0) * node.inv_std

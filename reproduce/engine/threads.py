@@ -148,4 +148,4 @@ def share(kernel: Callable, units: int, *arguments: object, smallest: int = 1) -
     No range is shorter than `smallest`. Which thread takes which range depends on the moment: `slot`, below COUNT, is
     the number of the thread, for memory to work in; nothing of it may reach the results.
     """
-    _run(kernel, units, max(1, min(COUNT * RANGES_A_THREAD, units // smallest)), False, arguments)
+    _run(kernel, units, max(1, min(COUNT * RANGES_A_THREAD, units // smallest)) if COUNT > 1 else 1, False, arguments)
