@@ -67,7 +67,7 @@ def keep(
             history.append(EpochRecord(epoch, np.nan, np.nan, np.nan, np.nan, 0.5))
             break
         train, test = (end + (90 - end) * 0.5**epoch for end in (errors or (50.0, 50.0))[:2])
-        test += sum((errors or ())[2:]) * (epoch == 1)
+        test = min(99.0, test + sum((errors or ())[2:]) * (epoch == 1))
         history.append(EpochRecord(epoch, train / 30, 100 - train, test / 30, 100 - test, 0.5))
     keep_history(folder, experiment, history, dataset, **other_origin)
 
