@@ -6,7 +6,7 @@ import math
 import resource
 import shlex
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -165,25 +165,37 @@ def _read_labels(path: Path, y: h5py.Dataset) -> np.ndarray:
 
 def _read_images(path: Path, x: h5py.Dataset) -> np.ndarray:
     images = np.empty(x.shape, np.float32)
-    for start in range(0, len(images), ROWS_AT_A_TIME):
-        rows = x[start : start + ROWS_AT_A_TIME]
-        if rows.dtype == np.uint8:
-            images[start : start + len(rows)] = to_unit_range(rows)
+    for place in _pieces(x):
+        values = x[place]
+        if values.dtype == np.uint8:
+            images[place] = to_unit_range(values)
         else:
-            _check_range(path, x, rows, 0, 1, first_row=start)
-            images[start : start + len(rows)] = rows
+            _check_range(path, x, values, 0, 1, [side.start for side in place])
+            images[place] = values
     return images
 
 
-def _check_range(path: Path, found: h5py.Dataset, rows: np.ndarray, low: int, high: int, first_row: int = 0) -> None:
+def _pieces(x: h5py.Dataset) -> Iterable[tuple[slice, ...]]:
+    """Pieces of a set of images that fit into little memory, and in which each chunk is unpacked once."""
+    rows_of_a_chunk = x.chunks[0] if x.chunks else 1
+    if rows_of_a_chunk > ROWS_AT_A_TIME:
+        return x.iter_chunks()
+    rows = ROWS_AT_A_TIME // rows_of_a_chunk * rows_of_a_chunk
+    others = [slice(0, side) for side in x.shape[1:]]
+    return ((slice(start, min(start + rows, len(x))), *others) for start in range(0, len(x), rows))
+
+
+def _check_range(
+    path: Path, found: h5py.Dataset, rows: np.ndarray, low: int, high: int, origin: Sequence[int] = (0,)
+) -> None:
     # Written so that NaN, which compares false with everything, counts as outside.
     outside = ~((rows >= low) & (rows <= high))
     if outside.any():
         place = np.unravel_index(int(outside.argmax()), rows.shape)
-        index = (int(place[0]) + first_row, *map(int, place[1:]))
+        index = [int(offset) + start for offset, start in zip(place, origin, strict=True)]
         are_bytes = rows.dtype.kind == "f" and rows.min() >= 0 and 1 < rows.max() <= 255
         raise BadInput(
-            f"{path}, {found.name[1:]}{list(index)}: expected a value from {low} to {high}; found {rows[place]}"
+            f"{path}, {found.name[1:]}{index}: expected a value from {low} to {high}; found {rows[place]}"
             + (_line(path, found, '(a / 255).astype("float32")') if are_bytes else "")
         )
 

@@ -189,6 +189,19 @@ def test_a_name_that_is_no_line_of_text_is_shown_escaped(small_file, tmp_path, n
     assert found.name.encode().decode() == found.name
 
 
+@pytest.mark.parametrize("chunks", [(2600, 1, 16, 16), (2600, 3, 32, 32), (1500, 2, 32, 32), (7, 3, 32, 32), None])
+def test_images_are_read_whatever_their_chunks(tmp_path, chunks):
+    images = np.random.default_rng(0).random((2600, 3, 32, 32), np.float32)
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file.create_dataset("X_train", data=images, chunks=chunks)
+        file["X_test"], file["Y_train"], file["Y_test"] = images[:1], np.zeros(2600, int), [0]
+    np.testing.assert_array_equal(read(tmp_path / "a.hdf5").x_train, images)
+    with h5py.File(tmp_path / "a.hdf5", "a") as file:
+        file["X_train"][2599, 2, 30, 29] = 2
+    with pytest.raises(BadInput, match=r"X_train\[2599, 2, 30, 29\]: expected a value from 0 to 1; found 2.0"):
+        read(tmp_path / "a.hdf5")
+
+
 def test_a_truncated_file_is_refused(small_file):
     content = small_file.read_bytes()
     for length in (0, 4, 8, 100, len(content) // 2, len(content) - 1):
