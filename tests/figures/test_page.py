@@ -69,7 +69,7 @@ def test_whatever_comes_from_data_is_escaped(written):
 
 def test_every_picture_says_what_it_shows(written):
     content = written.read_text()
-    assert "Above the report&#x27;s own curves, below ours" in content
+    assert "the report&#x27;s own curves" in content
     assert 'alt=""' not in content
 
 
