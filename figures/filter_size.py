@@ -78,8 +78,8 @@ CLAIMS = (
         NUMBER,
         "Larger filters overfit more.",
         "True if at equal train accuracy the gap to the test accuracy grows from 3x3 to 5x5 and to 7x7, false "
-        "if it shrinks once; it is told only as far as the slower of two networks has learnt. The arms also differ in batch "
-        "normalization and optimizer, so it cannot say what the size alone does.",
+        "if it shrinks once; it is told only as far as the slower of two networks has learnt. The arms also "
+        "differ in batch normalization and optimizer, so it cannot say what the size alone does.",
         tuple(
             gap(f"{larger} minus {smaller} filters", _both(larger), _both(smaller), f"{larger} against {smaller}")
             for larger, smaller in PAIRS[:2]
