@@ -101,7 +101,7 @@ def caption_of(figure: Figure, study: Study) -> list[str]:
         run_time_sentence(figure, study, times_of(study.folder / figure.name)),
         *found.warnings(),
         f"Width {study.scale.width:g}, batch size {study.scale.batch_size}, {found.engines_text}.",
-        "The report's curves are read off its published figure.",
+        "The report's curves are read off its published figure." if report_curves(figure.number) else "",
     ]
 
 
@@ -109,10 +109,11 @@ def made_from(study: Study, epochs: Iterable[int]) -> str:
     """Profile, data, epochs and seeds of curves of ours, in a sentence."""
     scale, dataset = study.scale, study.dataset
     seeds = counted(scale.seeds, "seed") + (" (band: lowest to highest)" if scale.seeds > 1 else "")
-    lengths = " or ".join(map(str, sorted(set(epochs))))
+    lengths = sorted(set(epochs))
+    trained = f"{' or '.join(map(str, lengths))} epoch{'s' * (lengths != [1])}"
     return (
         f"Ours: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training and "
-        f"{len(dataset.y_test):,} test images, {lengths} epochs, {seeds}."
+        f"{len(dataset.y_test):,} test images, {trained}, {seeds}."
     )
 
 
@@ -214,6 +215,9 @@ def print_comparison(figure: Figure, rows: Sequence[Row], study: Study) -> None:
     print(table(rows, study.dataset.name, study.is_report_scale))
     for order in orders(rows):
         print(order_sentence(order))
+    for panel in dict.fromkeys(series.panel for series in figure.series):
+        if panel not in {row.panel for row in rows}:
+            print(f"{panel or 'all series'}: no epoch that both the report and we have; more EPOCHS reach one")
 
 
 def make(figure: Figure, study: Study) -> None:

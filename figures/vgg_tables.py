@@ -1,4 +1,4 @@
-"""Tables 1 and 2 and the memory table, from the networks' descriptions in `architectures.py`."""
+"""Tables 1 and 2 and the memory table, from the networks' descriptions in `vgg.py`."""
 
 from collections.abc import Sequence
 from itertools import zip_longest

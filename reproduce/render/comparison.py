@@ -38,6 +38,8 @@ def table(rows: Sequence[Row], data_name: str, is_report_scale: bool) -> str:
 def order_sentence(order: PanelOrder) -> str:
     """Whether our series come in the report's order, best first."""
     name = f"{order.panel}: " if order.panel else ""
+    if not order.agrees and order.ours == order.report:
+        return f"{name}ours tie at epoch {order.epoch}; the report's order, best first: {', '.join(order.report)}"
     verdict = "same order as in the report" if order.agrees else "another order than in the report"
     sentence = f"{name}{verdict} at epoch {order.epoch}, best first: {', '.join(order.ours)}"
     return sentence if order.agrees else f"{sentence}; the report: {', '.join(order.report)}"
