@@ -111,9 +111,11 @@ check-platforms: .venv/installed-test ## the engine on emulated processors: arm6
 bench: $(ENVIRONMENT)/installed-bench ## speed of the engine beside stock Chainer and PyTorch, in one run (needs PyTorch)
 	$(BIN)/python -m benchmarks
 
-lint: $(ENVIRONMENT)/installed-test ## check the style of the code
+lint: $(ENVIRONMENT)/installed-test ## check the style, the spelling and the types of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
+	$(BIN)/mypy
 
 # uv reads what the files hold, and keeps each version that setup.py still allows.
 LOCK := uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate \
@@ -128,7 +130,7 @@ clean: ## remove the results; data/ and .venv stay
 	rm -rf results
 
 distclean: clean ## remove .venv, too
-	rm -rf .venv .venv-latest build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-latest build *.egg-info .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # Python 3.10 to 3.14 under any of its names, or else a newer one; install.py says what a newer one lacks.
 INSTALL = @found=; newer=; older=; \

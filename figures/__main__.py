@@ -3,7 +3,9 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from figures import background
 from figures.claims.decide import decide_all
@@ -67,7 +69,7 @@ def all_command(options: Options) -> None:
     _train(runs_for("all-figures", study), study)
     failed = []
     steps: list[tuple[str, Callable[[], object]]] = [("figure 1", lambda: background.make_figure_1(study.folder))]
-    steps += [(f"figure {number}", lambda figure=figure: _finish(figure, study)) for number, figure in FIGURES.items()]
+    steps += [(f"figure {number}", partial(_finish, figure, study)) for number, figure in FIGURES.items()]
     for name, step in steps:
         try:
             step()
@@ -191,7 +193,7 @@ def publish_command(options: PublishOptions) -> None:
 
 # What make alone has, for whoever mistypes it there.
 MAKE_TARGETS = ("all-figures", "tables", "data", "test", "test-slow", "bench", "lint", "clean", "distclean", "help")
-COMMANDS: dict[str, tuple[Callable[[Options], None], str]] = {
+COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "all": (all_command, "Make figures 1 to 10."),
     "plan": (plan_command, "What a target would train, and what that takes; nothing is trained."),
     "claims": (

@@ -1,6 +1,7 @@
 """The background: figure 1, tables 1 and 2, and the memory table. Nothing is trained for them."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -28,7 +29,7 @@ SAYS = (
 )
 
 # Figure 1 is a table: it has no curves.
-FIGURES = {}
+FIGURES: dict[int, Any] = {}
 
 TARGETS = ("1", "tables")
 # Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.

@@ -38,7 +38,7 @@ FIGURE_3 = Figure(
         for panel, blocks in BLOCKS.items()
         for name, normalized in SIDES.items()
     ),
-    timed=dict.fromkeys(BLOCKS, tuple(SIDES)),
+    timed=dict.fromkeys(BLOCKS, tuple(SIDES)),  # type: ignore[arg-type]  # there are two sides
     explained=BLOCKS_EXPLAINED,
 )
 FIGURES = {3: FIGURE_3}

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
 from figures.baseline import BASELINE
 from figures.claims.declare import Claim, Comparison, difference, gap
@@ -48,7 +49,9 @@ def _fewer_stacked(channels: int = 256) -> float:
 
 def _fewer_than(filter_size: int) -> float:
     """Parameters of the report's network with larger filters minus those with its 3x3."""
-    larger = tuple(tuple((filter_size, channels) for _, channels in block) for block in CONV_NN.blocks)
+    larger = tuple(
+        tuple((filter_size, layer[1]) for layer in block if not isinstance(layer, str)) for block in CONV_NN.blocks
+    )
     return float(parameters(replace(CONV_NN, blocks=larger)) - parameters(CONV_NN))
 
 
@@ -104,7 +107,7 @@ CLAIMS = (
                     f"{size}x{size}",
                     "parameters",
                     (1, math.inf),
-                    computed=lambda size=size: _fewer_than(size),
+                    computed=partial(_fewer_than, size),
                 )
                 for size in (5, 7)
             ),

@@ -38,8 +38,8 @@ FIGURES = {6: FIGURE_6, 7: FIGURE_7}
 def _test_accuracy(better: tuple[str, str], worse: tuple[str, str]) -> Comparison:
     """Of two of the six runs, named by pooling and optimizer: figure 7 says how good each network is."""
     names = [f"{optimizer} with {pooling} pooling" for pooling, optimizer in (better, worse)]
-    curves = [FIGURE_7.curve(f"{pooling} pooling", optimizer) for pooling, optimizer in (better, worse)]
-    return difference(f"test accuracy of {names[0]} minus {names[1]}", *curves, name=f"against {names[1]}")
+    more, less = [FIGURE_7.curve(f"{pooling} pooling", optimizer) for pooling, optimizer in (better, worse)]
+    return difference(f"test accuracy of {names[0]} minus {names[1]}", more, less, name=f"against {names[1]}")
 
 
 CLAIMS = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import zip_longest
+from typing import Any
 
 from figures.vgg import COLUMN, COLUMNS, CONV_NN, Architecture, Layer, layers_of, parameters, weight_layers
 from reproduce.layers import convolution_name
@@ -27,14 +28,17 @@ def grid() -> list[tuple[str, list[str]]]:
     return [*rows, ("output", ["soft-max"] * len(COLUMNS))]
 
 
-def is_added(cells: Sequence[str], column: int) -> bool:
+def is_added(cells: Sequence[str | int], column: int) -> bool:
     """Whether a cell is new against the column left of it: table 1 has these in bold."""
     return column > 0 and cells[column] not in ("", cells[column - 1])
 
 
 def table_1() -> Table:
     """Table 1: the six VGG networks side by side."""
-    rows = [["weight layers", *map(weight_layers, COLUMNS)], *([part, *cells] for part, cells in grid())]
+    rows: list[list[Any]] = [
+        ["weight layers", *map(weight_layers, COLUMNS)],
+        *([part, *cells] for part, cells in grid()),
+    ]
     bold = {(r, c) for r, (_, *cells) in enumerate(rows) if r for c in range(2, 7) if is_added(cells, c - 1)}
     return Table(
         "table-1",
@@ -52,7 +56,8 @@ def table_1() -> Table:
 
 def table_2() -> Table:
     """Table 2: parameters of the six networks for ImageNet, counted, beside the report's millions."""
-    rows, wrong = [], set()
+    rows: list[list[str | float]] = []
+    wrong = set()
     for network in COLUMNS:
         layers = layers_of(network)
         printed = PRINTED_MILLIONS[network.name]
@@ -104,7 +109,8 @@ def memory_table_as_printed() -> Table:
     """The memory table as the report has it, and the cells that it should have had."""
     layers = layers_of(COLUMN["D"])
     first_pooling = [layer.name for layer in layers].index("maxpool")
-    rows, wrong = [], set()
+    rows: list[list[str | float]] = []
+    wrong = set()
     for row, layer in enumerate(layers):
         size = PRINTED_SIZE if row < first_pooling else None
         printed, correct = [_shape(layer, size), _memory(layer, size)], [_shape(layer), _memory(layer)]
@@ -131,7 +137,7 @@ def memory_table(network: Architecture, name: str, title: str, notes: Sequence[s
     """Size, memory and parameters of each layer of a network, with their sums."""
     layers = layers_of(network)
     normalized = network.batch_normalization
-    rows = [
+    rows: list[list[Any]] = [
         [
             printed_label(layer),
             _shape(layer),

@@ -111,7 +111,7 @@ class OneLineParser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         raise BadInput(message)
 
-    def parse_args(self, arguments: list[str]) -> argparse.Namespace:
+    def parse_args(self, arguments: list[str]) -> argparse.Namespace:  # type: ignore[override]
         known, unknown = self.parse_known_args(arguments)
         if unknown:
             name = unknown[0].split("=")[0]
@@ -133,7 +133,7 @@ def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Ite
     for field in dataclasses.fields(dataclass):
         if not field.metadata or field.name in leave_out:
             continue
-        names = dict.fromkeys([f"--{field.name.replace('_', '-')}", f"--{field.name}"])
+        names = list(dict.fromkeys([f"--{field.name.replace('_', '-')}", f"--{field.name}"]))
         if "short" in field.metadata:
             names = [field.metadata["short"], *names]
             parser.add_argument(

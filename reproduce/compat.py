@@ -37,7 +37,7 @@ def _environment_check() -> types.ModuleType:
     which take a tenth of a second to import where they still exist.
     """
     module = types.ModuleType(ENVIRONMENT_CHECK)
-    module.check = lambda: None
+    module.check = lambda: None  # type: ignore[attr-defined]
     return module
 
 
@@ -80,7 +80,7 @@ def _import_chainer(module: types.ModuleType, begin: object) -> None:
         with warnings.catch_warnings():
             # Chainer says at import that CuPy is newer than it knows.
             warnings.simplefilter("ignore")
-            begin(module)
+            begin(module)  # type: ignore[operator]
     finally:
         del sys.modules[ENVIRONMENT_CHECK]
         if lacks_sctypes:
@@ -100,7 +100,7 @@ class ChainerFinder:
         spec = PathFinder.find_spec(fullname) if fullname == "chainer" else None
         if spec and spec.loader:
             begin = spec.loader.exec_module
-            spec.loader.exec_module = lambda module: _import_chainer(module, begin)
+            spec.loader.exec_module = lambda module: _import_chainer(module, begin)  # type: ignore[method-assign]
         return spec
 
 

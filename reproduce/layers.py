@@ -97,7 +97,7 @@ def layers_of(
                 layers.append(Layer(convolution, block, (size, size, channels)))
                 continue
             side, after = convolution
-            fan_in = (side, side, channels)
+            fan_in: tuple[int, ...] = (side, side, channels)
             layers.append(Layer(convolution_name(convolution), block, (size, size, after), fan_in, batch_normalization))
             channels = after
         if has_pooling:

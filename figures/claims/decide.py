@@ -242,8 +242,9 @@ def _on_report(comparison: Comparison, spread: Spread) -> tuple[float, float, st
     """The effect on the report's own curves, its standard deviation from run to run, and what that decides."""
     if comparison.computed:
         return comparison.computed(), 0.0, ARITHMETIC
-    curves = {role: report_curve(series) for role, series in comparison.curves.items()}
-    if not curves or any(curve is None for curve in curves.values()):
+    found = {role: report_curve(series) for role, series in comparison.curves.items()}
+    curves = {role: curve for role, curve in found.items() if curve is not None}
+    if not curves or len(curves) < len(found):
         return math.nan, math.nan, NO_CURVE
 
     def deviation(role: str, values: np.ndarray) -> np.ndarray:
@@ -260,7 +261,8 @@ def _outcome(one: Measured, estimate: Estimate, spread: Spread) -> Outcome:
     if diverged:
         notes.append(f"{diverged} of {sum(len(curve.values) for curve in one.curves.values())} runs diverged")
     if one.rounds and math.isfinite(estimate.effect):
-        estimate = replace(estimate, **{name: math.exp(getattr(estimate, name)) for name in ("effect", "low", "high")})
+        effect, low, high = (math.exp(value) for value in (estimate.effect, estimate.low, estimate.high))
+        estimate = replace(estimate, effect=effect, low=low, high=high)
     return Outcome(
         one.comparison,
         estimate,

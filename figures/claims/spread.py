@@ -47,7 +47,8 @@ def report_spread() -> Spread:
             curves.append(dict(zip(curve.epochs.tolist(), errors, strict=True)))
         common = sorted(set(curves[0]) & set(curves[1]))
         distances.append(math.sqrt(np.mean([(curves[0][e] - curves[1][e]) ** 2 for e in common]) / 2))
-    return Spread(*distances, "the report's own pairs of runs")
+    train, test = distances
+    return Spread(train, test, "the report's own pairs of runs")
 
 
 def _of_runs(groups: Iterable[list[np.ndarray]]) -> Spread | None:
@@ -85,7 +86,8 @@ def spread_of(study: Study, shown: Iterable[Series], published: Path = PUBLISHED
 def _published_groups(folder: Path) -> list[list[np.ndarray]]:
     if not (folder / "histories.csv").exists():
         return []
-    epochs, groups = defaultdict(list), defaultdict(dict)
+    epochs: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    groups: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
     with (folder / "histories.csv").open(newline="", encoding="utf-8") as stream:
         for row in csv.DictReader(stream):
             epochs[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))

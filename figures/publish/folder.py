@@ -136,8 +136,8 @@ def _write(new: Path, content: Content, study: Study, picture_at: str) -> None:
         write_answers(new, answers, study, picture_at, (".png",))
         pairs = pairs_of(study)
         write_nearness(new / "nearness.csv", pairs, study)
-        if picture := nearness_picture(pairs, study):
-            save_picture(picture, new / "nearness", (".png",))
+        if nearness := nearness_picture(pairs, study):
+            save_picture(nearness, new / "nearness", (".png",))
     write_runs(new, present, study)
     missing = _write_missing(new / "missing.csv", wanted, study)
     write_json(new / SUMMARY, _summary(content, origins, len(present), missing))

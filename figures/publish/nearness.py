@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
-from reproduce.analysis.report_curves import report_curve
+from reproduce.analysis.report_curves import report_curve, shown_curve
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.plotting import curves_picture, stamp_of
 from reproduce.study import Study
@@ -57,8 +57,8 @@ def spread_of_the_report() -> float:
 
     No reproduction can be asked to lie nearer than two runs of the author's own.
     """
-    errors = report_curve(FIGURES[5].curve("", "dropout 0.25"))
-    accuracies = report_curve(FIGURES[10].curve("", "before tuning"))
+    errors = shown_curve(FIGURES[5].curve("", "dropout 0.25"))
+    accuracies = shown_curve(FIGURES[10].curve("", "before tuning"))
     common = np.intersect1d(errors.epochs, accuracies.epochs)
     first, second = (curve.mean()[np.isin(curve.epochs, common)] for curve in (errors, accuracies))
     return float(abs(first - (100 - second)).mean())
@@ -92,18 +92,19 @@ def _row(pair: Pair) -> Sequence[object]:
         last, gap = common[-1], gap_to(report, ours, len(ours.epochs))
         signed = float((ours.mean()[common] - report.mean()[np.isin(report.epochs, common)]).mean())
         values = (gap, signed, ours.mean()[last], report.mean()[report.epochs == last][0])
-        gap, signed, value, expected = (f"{number:.4f}" for number in values)
-        compared = (gap, signed, last, value, expected)
+        written = [f"{number:.4f}" for number in values]
+        compared = (*written[:2], last, *written[2:])
     return (pair.series.figure, *report[:3], *counts, *compared)
 
 
 def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
     """Every curve that is mostly there over the report's, by panels; None if there is none."""
-    report, ours, notes, explained = [], [], {}, {}
+    report, ours, notes = [], [], {}
+    explained: dict[str, str] = {}
     for pair in pairs:
         if not is_mostly_there(len(pair.common), len(pair.report.epochs)):
             continue
-        figure, panel = FIGURES[pair.series.figure], pair.report.panel
+        figure, panel = FIGURES[pair.series.figure], pair.report.panel  # type: ignore[index]  # all are of a figure
         name = ", ".join(filter(None, (f"Figure {figure.number}", figure.explained.get(panel, panel))))
         explained |= figure.explained
         report.append(pair.report._replace(panel=name))

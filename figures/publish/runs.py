@@ -67,7 +67,7 @@ def write_runs(out: Path, present: dict[str, tuple[Experiment, list[str]]], stud
         of_run = [[key, str(row.epoch), *(repr(float(value)) for value in row[1:])] for row in history]
         parts: list[list[str]] = []
         ends = len(history)
-        for part in [provenance, *provenance["earlier"]]:
+        for part in [provenance, *provenance["earlier"]]:  # type: ignore[index]
             # An epoch in which a run was stopped counts for the part that ended it.
             seconds = sum(row.seconds for row in history[part["from_epoch"] : ends])
             ends = part["from_epoch"]

@@ -115,7 +115,7 @@ def orders(rows: Sequence[Row]) -> list[PanelOrder]:
         if len(ranked) < 2:
             continue
         ours = tuple(row.series for row in sorted(ranked, key=lambda row: (row.our_rank, row.report_rank)))
-        reports = tuple(row.series for row in sorted(ranked, key=lambda row: row.report_rank))
+        reports = tuple(row.series for row in sorted(ranked, key=lambda row: row.report_rank or 0))
         agrees = all(row.our_rank == row.report_rank for row in ranked)
         found.append(PanelOrder(panel, quantity, ranked[0].epoch, ours, reports, agrees))
     return found

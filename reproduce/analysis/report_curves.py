@@ -37,3 +37,15 @@ def report_curve(series: Series) -> Curve | None:
         return None
     names = series.panel, series.name, series.quantity
     return next((curve for curve in report_curves(series.figure) if curve[:3] == names), None)
+
+
+def shown_curve(series: Series) -> Curve:
+    """The report's own curve of a series that the report shows.
+
+    Raises:
+        KeyError: it does not.
+    """
+    found = report_curve(series)
+    if found is None:
+        raise KeyError(f"the report shows no curve of {series}")
+    return found

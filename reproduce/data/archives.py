@@ -106,7 +106,9 @@ def read_archive(path: Path, sums: Sums = OFFICIAL) -> Arrays:
                     raise BadInput(
                         f"{path}, {name}: expected at most {LARGEST_MEMBER} bytes; found {members[name].size}"
                     )
-                return archive.extractfile(members[name]).read()
+                stream = archive.extractfile(members[name])
+                assert stream is not None, "all members are files"
+                return stream.read()
 
             return _read_batches(path, read_member, members.__contains__, sums)
     except (tarfile.TarError, EOFError, OSError) as error:

@@ -8,12 +8,16 @@ import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import urljoin
 
 from reproduce.data.archives import OFFICIAL, md5_of
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.text import duration, printable, size
+
+if TYPE_CHECKING:
+    from requests import Response
+    from urllib3 import HTTPResponse
 
 ARCHIVE = "cifar-10-binary.tar.gz"
 ARCHIVE_SIZE = 170_052_171
@@ -185,7 +189,7 @@ def _transfer(transfer: _Transfer, url: str, part: Path, limit: int) -> None:
     try:
         session = requests.Session()
         # requests reads the whole body of every redirect that it sees, decoded and however long.
-        session.get_redirect_target = lambda response: None
+        session.get_redirect_target = lambda response: None  # type: ignore[assignment, method-assign]
         for _ in range(MOST_REDIRECTS):
             with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
                 transfer.was_answered = True
@@ -203,7 +207,7 @@ def _transfer(transfer: _Transfer, url: str, part: Path, limit: int) -> None:
             transfer.problem, transfer.is_final = problem, is_final
 
 
-def _receive(transfer: _Transfer, response: object, part: Path, begin: int, limit: int) -> tuple[str, bool]:
+def _receive(transfer: _Transfer, response: "Response", part: Path, begin: int, limit: int) -> tuple[str, bool]:
     """Check what a server says that it sends, and write what it does send.
 
     Args:
@@ -238,7 +242,7 @@ def _receive(transfer: _Transfer, response: object, part: Path, begin: int, limi
     return "", False
 
 
-def _write(transfer: _Transfer, stream: BinaryIO, file: BinaryIO, begin: int, limit: int) -> int:
+def _write(transfer: _Transfer, stream: "HTTPResponse", file: BinaryIO, begin: int, limit: int) -> int:
     """Write a stream from `begin` on, over earlier bytes if there are any, and return where it ended.
 
     What goes beyond `limit` makes all that this stream has brought worthless, and it is cut off.

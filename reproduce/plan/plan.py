@@ -118,6 +118,7 @@ def make_plan(jobs: Iterable[Job], study: Study) -> Plan:
     done = {job.key: study.state(job.experiment).goes_on_from(job.epochs) for job in missing}
     networks = networks_of(missing)
     store.mkdir(parents=True, exist_ok=True)
+    speeds: dict[str, Speed]
     if not missing:
         speeds, places, start = {}, 1, 0.0
     elif is_on_cluster(options):

@@ -21,7 +21,8 @@ def to_html(text: str, top_level: int = 1) -> str:
         text: the Markdown.
         top_level: the HTML level, 1 to 6, that `#` becomes; deeper headings follow.
     """
-    parts, block = [], []
+    parts: list[str] = []
+    block: list[list[str]] = []
     is_list = False
     lines = iter([*text.splitlines(), ""])
 

@@ -178,7 +178,7 @@ def summarize(provenances: Mapping[Path, dict[str, Any] | None], fingerprint: st
     codes: dict[str, None] = {}
     for folder, found in provenances.items():
         try:
-            for part in [found, *found.get("earlier", [])]:
+            for part in [found, *found.get("earlier", [])]:  # type: ignore[union-attr]  # None is caught below
                 _check_data(folder, part["data"]["fingerprint"], fingerprint)
                 engines[f"{part['engine']} engine on {part['device']}"] = None
                 machines[f"{part['cpu']}, {part['platform']}"] = None

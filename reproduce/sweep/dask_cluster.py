@@ -186,7 +186,7 @@ def _folder_of_its_own() -> Iterator[str]:
 def _main_module_hidden() -> Iterator[None]:
     """Processes that are spawned meanwhile do not import the command's own module, with all that it draws with."""
     main = sys.modules["__main__"]
-    hidden = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if name in vars(main)}
+    hidden: dict[str, object] = {name: vars(main).pop(name) for name in ("__spec__", "__file__") if name in vars(main)}
     main.__spec__ = None
     try:
         yield

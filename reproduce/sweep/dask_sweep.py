@@ -250,16 +250,17 @@ class _Sweep:
         while self.waiting and len(self.given) < self.places:
             task = self.waiting.popleft()
             self.submissions += 1
+            key = f"run-{task.job.key}-{task.sweep}-{self.submissions}"
             future = self.client.submit(
                 self.work,
                 # In its worker, each run is on the one GPU that the worker sees.
                 task._replace(device=0) if task.device >= 0 else task,
-                key=f"run-{task.job.key}-{task.sweep}-{self.submissions}",
+                key=key,
                 priority=-self.submissions,
                 resources={"GPU": 1} if task.device >= 0 else None,
                 pure=False,
             )
-            self.given[future.key] = future, task
+            self.given[key] = future, task
             self.epochs_when_given[task.job.key] = _epochs_of(task)
             self._await(future)
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from reproduce.analysis.curves import SYNTHETIC_MARK
-from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
+from reproduce.analysis.report_curves import READING_ACCURACY, shown_curve
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.profiles import Options
 from reproduce.render.plotting import SUFFIXES, candidates_panel, candidates_picture, save_picture, stamp_of
@@ -245,7 +245,7 @@ def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
             if ours := [one for one in ours if len(one.epochs)]:
                 notes = {name: _note(one, place, answer) for name, one in standings.items()}
                 title = name_of(curve).replace("figure", "Figure", 1)
-                panels.append(candidates_panel(title, report_curve(curve), ours, chosen, notes, stamp))
+                panels.append(candidates_panel(title, shown_curve(curve), ours, chosen, notes, stamp))
     if not panels:
         return None
     caption = [

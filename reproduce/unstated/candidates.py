@@ -62,14 +62,14 @@ def _crossed(first: Mapping[str, Settings], second: Mapping[str, Settings]) -> d
     return {f"{a}, {b}": {**of_a, **of_b} for a, of_a in first.items() for b, of_b in second.items()}
 
 
-_RATIOS = {"dropout 0.25": {"dropout": 0.25}, "dropout 0.4": {"dropout": 0.4}}
+_RATIOS: dict[str, Settings] = {"dropout 0.25": {"dropout": 0.25}, "dropout 0.4": {"dropout": 0.4}}
 # On both sides of 0.25, which Adam's curve seems to lie below.
-_MORE_RATIOS = {"no dropout": {"dropout": 0.0}, "dropout 0.125": {"dropout": 0.125}, **_RATIOS}
-_MOMENTA = {"momentum 0.9": MOMENTUM_9, "momentum 0.99": MOMENTUM_99}
-_MOMENTA_AND_ADAM = {**_MOMENTA, "Adam": ADAM}
-_PLAIN = {"batch_normalization": False, "dropout": 0.0}
-_MOMENTUM_95 = {"momentum 0.95": {"optimizer": "MomentumSGD", "momentum": 0.95}}
-_OPTIMIZERS = {
+_MORE_RATIOS: dict[str, Settings] = {"no dropout": {"dropout": 0.0}, "dropout 0.125": {"dropout": 0.125}, **_RATIOS}
+_MOMENTA: dict[str, Settings] = {"momentum 0.9": MOMENTUM_9, "momentum 0.99": MOMENTUM_99}
+_MOMENTA_AND_ADAM: dict[str, Settings] = {**_MOMENTA, "Adam": ADAM}
+_PLAIN: Settings = {"batch_normalization": False, "dropout": 0.0}
+_MOMENTUM_95: dict[str, Settings] = {"momentum 0.95": {"optimizer": "MomentumSGD", "momentum": 0.95}}
+_OPTIMIZERS: dict[str, Settings] = {
     **_MOMENTA_AND_ADAM,
     **_MOMENTUM_95,
     "RMSprop, rate 0.001": {"optimizer": "RMSprop", "learning_rate": 0.001},

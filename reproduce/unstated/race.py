@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reproduce.analysis.curves import Curve, Series, begun_curve
-from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
+from reproduce.analysis.report_curves import READING_ACCURACY, shown_curve
 from reproduce.errors import Failure
 from reproduce.store.history import History, is_complete
 from reproduce.study import Study
@@ -58,7 +58,7 @@ class Answer(NamedTuple):
 
 def last_epoch(question: Question) -> int:
     """The last one of the report's curves."""
-    return max(int(report_curve(series).epochs[-1]) for series in question.curves)
+    return max(int(shown_curve(series).epochs[-1]) for series in question.curves)
 
 
 def settings_of(name: str, question: Question, series: Series) -> Settings:
@@ -68,7 +68,7 @@ def settings_of(name: str, question: Question, series: Series) -> Settings:
 
 def runs_of(name: str, question: Question, study: Study, epochs: int) -> list[Job]:
     """All runs of one candidate, each once."""
-    jobs = {}
+    jobs: dict[str, Job] = {}
     for seed in range(study.scale.seeds):
         for series in question.curves:
             experiment = study.experiment(settings_of(name, question, series), seed)
@@ -136,7 +136,7 @@ def race(
             compared |= {(question.name, name): (until, found) for name, found in gaps.items()}
             means = {name: float(np.mean(found)) for name, found in gaps.items()}
             least = min(means.values())
-            epochs = min(int((report_curve(curve).epochs < until).sum()) for curve in question.curves)
+            epochs = min(int((shown_curve(curve).epochs < until).sum()) for curve in question.curves)
             limit = max(HOPELESS_RATIO * least, least + HOPELESS_POINTS) if epochs >= FEWEST_EPOCHS else math.inf
             running[question.name] = [n for n, mean in means.items() if math.isfinite(mean) and mean <= limit]
     return [_answer(question, running[question.name], compared, study) for question in questions]
@@ -149,7 +149,7 @@ def histories_of(name: str, question: Question, study: Study) -> list[list[Histo
 
 def _gaps(question: Question, histories: Sequence[Sequence[History]], epochs: int) -> tuple[float, ...]:
     return tuple(
-        gap_to(report_curve(curve), candidate_curve("", curve, of_curve), epochs)
+        gap_to(shown_curve(curve), candidate_curve("", curve, of_curve), epochs)
         for curve, of_curve in zip(question.curves, histories, strict=True)
     )
 
