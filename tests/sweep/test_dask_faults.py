@@ -244,6 +244,7 @@ def line_with(command, text):
     raise AssertionError(f"it ended without saying {text!r}: {command.stderr.read()}")
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_stands_still_is_named_and_does_not_hold_the_command(tmp_path, in_one_process):
     with cluster(tmp_path) as (address, scheduler):
         command = begun(tmp_path, f"--scheduler={address}", "--epochs=200")
@@ -266,6 +267,7 @@ def test_a_scheduler_that_stands_still_is_named_and_does_not_hold_the_command(tm
     assert {key: history[:2] for key, history in both[0].items()} == both[1]
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_goes_on_is_gone_on_with(tmp_path, in_one_process):
     with cluster(tmp_path) as (address, scheduler):
         command = begun(tmp_path, f"--scheduler={address}", "--epochs=20")
@@ -277,6 +279,7 @@ def test_a_scheduler_that_goes_on_is_gone_on_with(tmp_path, in_one_process):
     assert {key: history[:2] for key, history in histories(tmp_path).items()} == histories(in_one_process)
 
 
+@pytest.mark.slow
 def test_a_process_that_stands_still_does_not_hold_a_command_that_is_stopped(tmp_path):
     command = begin(tmp_path, "--jobs=2", "--epochs=300")
     runs = tmp_path / "results/runs"
@@ -290,6 +293,7 @@ def test_a_process_that_stands_still_does_not_hold_a_command_that_is_stopped(tmp
     when(lambda: not session_of(command.pid), 30)
 
 
+@pytest.mark.slow
 def test_a_worker_that_stands_still_from_the_beginning_is_named(client, tmp_path, monkeypatch):
     monkeypatch.setattr(dask_sweep, "SECONDS_TO_ANSWER", 2)
     monkeypatch.setattr(dask_sweep, "SECONDS_TO_GREET", 1)

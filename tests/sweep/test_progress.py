@@ -133,7 +133,9 @@ def test_a_terminal_has_one_bar_and_is_left_clean(tmp_path):
     assert bars[0][0] == "0 of 3 runs done"
     assert re.fullmatch(r" \d+ of 10 epochs, [\d,]+ images/s, about \d+ (s|min) left\s*", bars[-2][1]), bars[-2]
     assert "\x1b[A" not in text
-    printed = rows(text)
+    # The first and the last line say that the data is synthetic.
+    first, *printed = rows(text)
+    assert first.startswith("*** SYNTHETIC DATA")
     assert printed[0] == "3 runs wanted, 0 already trained"
     assert [line[:5] for line in printed[1:4]] == ["[1/3]", "[2/3]", "[3/3]"]
     assert printed[4] == ""
