@@ -16,8 +16,8 @@ SAYS = "Varies the filters of the convolutions: 3 x 3, 5 x 5 and 7 x 7 pixels."
 
 EPOCHS = 25
 PANELS = {"training error": "train error (%)", "test accuracy": "test accuracy (%)"}
-# The author's scripts say that the 3x3 curve is not the baseline's. Of table 1's networks, the first three blocks of
-# column A come nearest to it (docs/settings.md).
+# The author's scripts say that the 3x3 curve is not the baseline's, and call its run 'convA': read as the first three
+# blocks of table 1's column A. Column B's are as near on their first epochs (docs/settings.md). Not settled.
 NETWORK = {**BASELINE, "dropout": 0.0, "blocks": ((1, 64), (1, 128), (2, 256))}
 # The larger filters' test accuracy stops at 66 and 60 % while their train error goes to 1 to 3 %: so do networks with
 # neither batch normalization nor dropout, and Adam's first epochs are the nearest of those tried. Not settled.

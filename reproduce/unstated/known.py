@@ -34,7 +34,9 @@ KNOWN = (
     Known("which curves are one run", "figures 6, 7, 9 and 10 share the baseline", SCRIPTS, "ConvNet/code/plotData.py"),
     Known("figure 8's 3x3 curve is not the baseline", "a run of its own, 'convA'", SCRIPTS, "ConvNet/code/plotData.py"),
     Known("optimizer of figures 2 to 5", "the baseline's", INFERRED, "depth, dropout"),
-    Known("network of figure 8", "table 1's column A, its first three blocks", INFERRED, "filter-network"),
+    Known(
+        "network of figure 8", "table 1's column A, by the run's name, 'convA'; not settled", INFERRED, "filter-network"
+    ),
     Known(
         "figure 8's larger filters",
         "Adam, neither batch normalization nor dropout; not settled",
