@@ -49,6 +49,11 @@ def test_output_on_a_full_disk_is_one_line_and_exit_1(tmp_path):
     assert "No space left on device" in done.stderr
 
 
+def heed_ctrl_c():
+    """For a new process: where the tests run in the background, a shell has had them ignore SIGINT, and so would it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("command", ["figures", "figures.depth", "reproduce"])
 def test_ctrl_c_while_a_command_still_imports_is_one_line(tmp_path, command):
     """NumPy, in whose place something stands that takes for ever to import."""
@@ -60,6 +65,7 @@ def test_ctrl_c_while_a_command_still_imports_is_one_line(tmp_path, command):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=heed_ctrl_c,
     )
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
@@ -69,4 +75,13 @@ def test_ctrl_c_while_a_command_still_imports_is_one_line(tmp_path, command):
 
 def test_a_program_that_imports_the_package_keeps_its_own_ctrl_c(tmp_path):
     code = "import signal, reproduce; print(signal.getsignal(signal.SIGINT) == signal.default_int_handler)"
-    assert run_python("-c", code, cwd=tmp_path).stdout == "True\n"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env=child_environment(),
+        preexec_fn=heed_ctrl_c,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout == "True\n"
