@@ -258,7 +258,7 @@ def test_a_wheel_and_an_sdist_give_the_same_package_and_it_runs_in_an_empty_envi
         successful(python, "-m", "pip", "install", "--quiet", *arguments, cwd=tmp_path)
     assert successful(python, "-c", "import chainer; print(chainer.__version__)", cwd=tmp_path) == "7.8.1\n"
     successful(python, "-m", *SMOKE, cwd=tmp_path)
-    assert (tmp_path / "results/smoke/figure-2.png").exists()
+    assert next((tmp_path / "results").glob("smoke*/figure-2.png"))
 
 
 @pytest.mark.slow
