@@ -11,7 +11,7 @@ from tests.helpers.processes import child_environment, drawn
 
 def run_at_once(folder, count):
     """`count` processes for figures 6 and 7 in turn; what each printed."""
-    arguments = ["--profile=smoke", "--seeds=1", "--epochs=2", "--data=synthetic", "--engine=chainer"]
+    arguments = ["--profile=smoke", "--verbose", "--seeds=1", "--epochs=2", "--data=synthetic", "--engine=chainer"]
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", "figures.pooling_and_optimizers", str(6 + number % 2), *arguments],
