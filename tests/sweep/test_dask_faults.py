@@ -165,7 +165,13 @@ def cluster(tmp_path, checkout=ROOT):
     with (
         dask("scheduler", *options, f"--port={port}", log=log) as scheduler,
         # Python looks for modules in the current folder first.
-        dask("worker", address, *worker, log=log, before=["env", "--chdir", str(checkout)], PYTHONPATH=str(checkout)),
+        dask(
+            *("worker", address, *worker),
+            log=log,
+            before=["env", "--chdir", str(checkout)],
+            PYTHONPATH=str(checkout),
+            OMP_NUM_THREADS="1",
+        ),
     ):
         when(lambda: "Registered to" in log.read_text())
         yield address, scheduler
@@ -193,6 +199,7 @@ def refusal(done):
     return done.stderr
 
 
+@pytest.mark.slow
 def test_a_worker_with_another_shuffle_is_refused(tmp_path, in_one_process):
     checkout = checkout_copy(tmp_path / "checkout")
     with cluster(tmp_path, checkout) as (address, _):
@@ -206,6 +213,7 @@ def test_a_worker_with_another_shuffle_is_refused(tmp_path, in_one_process):
     assert histories(tmp_path) == histories(in_one_process)
 
 
+@pytest.mark.slow
 def test_a_worker_that_has_loaded_older_code_is_refused(tmp_path):
     """The files of a shared checkout were changed under it: they are equal now, and what it runs is not."""
     checkout = checkout_copy(tmp_path / "checkout")
