@@ -143,7 +143,7 @@ def forget_side_files(folder: Path) -> None:
 def _record_of(path: Path, damaged: dict[str, str]) -> Record | None:
     try:
         return checkpoint.read_record(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except Damaged as error:
         damaged[path.name] = str(error)
@@ -159,7 +159,7 @@ def _side_file(path: Path, largest: int = LARGEST_SIDE_FILE) -> bytes | None:
     """
     try:
         return read_at_most(path, largest)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 
