@@ -16,7 +16,7 @@ import pytest
 from tests.helpers.clusters import begin, dask, figure_2, free_port, histories, listening, session_of, when
 from tests.helpers.processes import ROOT
 
-pytestmark = pytest.mark.skipif(not shutil.which("openssl"), reason="openssl makes the certificates, and is not there")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(shutil.which("openssl") is None, reason="no openssl here")]
 
 
 def make_certificates(folder):
