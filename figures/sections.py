@@ -1,6 +1,5 @@
 """All sections of the report, each a script of its own, and what any target needs: the only answer to 'which runs'."""
 
-import re
 from collections.abc import Iterable
 
 from figures import (
@@ -56,8 +55,8 @@ def runs_for(target: str, study: Study) -> list[Job]:
     """The runs that a target needs."""
     if target == "claims":
         return runs_for_claims(CLAIMS, study)
-    numbers = list(FIGURES) if target == "all-figures" else [int(re.sub(r"\D", "", target))]
-    return [job for number in numbers for job in jobs_of(FIGURES[number], study)]
+    wanted = [figure for figure in FIGURES.values() if target in ("all-figures", figure.name)]
+    return [job for figure in wanted for job in jobs_of(figure, study)]
 
 
 def runs_for_claims(claims: Iterable[Claim], study: Study) -> list[Job]:

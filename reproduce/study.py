@@ -93,10 +93,8 @@ class Study:
         """Whether values, and not only their order, can be compared with the report's: same sizes as there."""
         full, scale = PROFILES["full"], self.scale
         sizes = (len(self.dataset.y_train), len(self.dataset.y_test), scale.batch_size, scale.width)
-        return not self.dataset.is_synthetic and sizes == (
-            *(full.train_size, full.test_size),
-            *(full.batch_size, full.width),
-        )
+        report = (full.train_size, full.test_size, full.batch_size, full.width)
+        return not self.dataset.is_synthetic and sizes == report
 
     def experiment(self, settings: Mapping[str, Any], seed: int) -> Experiment:
         """A run at this scale.

@@ -3,8 +3,6 @@
 import math
 import shutil
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from reproduce.data.dataset import Dataset
 from reproduce.devices import get_device, send
 from reproduce.experiment import Experiment
 from reproduce.plan.plan import Speed
+from reproduce.plan.step_times import seconds_of
 from reproduce.store import checkpoint, runs
 from reproduce.store.checkpoint import Progress
 from reproduce.sweep import cost
@@ -46,7 +45,7 @@ def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: 
 
         def steps(count: int, batch: int) -> float:
             order = np.arange(count * batch) % len(dataset.y_train)
-            return _seconds(lambda: train_epoch(model, optimizer, x_train, y_train, order, batch))
+            return seconds_of(lambda: train_epoch(model, optimizer, x_train, y_train, order, batch))
 
         batch = min(SMALLEST_BATCH, full)
         # The first step allocates memory and compiles.
@@ -59,20 +58,14 @@ def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: 
         training = steps(count, batch) / (count * batch)
         test = min(len(dataset.y_test), max(batch, int(SECONDS_A_NETWORK / training)))
         x_test, y_test = x_test[:test], y_test[:test]
-        testing = _seconds(lambda: Calculate_Test_Accuracy(x_test, y_test, model, batch)) / test
+        testing = seconds_of(lambda: Calculate_Test_Accuracy(x_test, y_test, model, batch)) / test
         saving = _saving(experiment, dataset, model, optimizer, store)
         augmenting = 0.0
         if experiment.augmentation != "none":
             few = min(200, len(dataset.y_train))
             x, y = dataset.x_train[:few], dataset.y_train[:few]
-            augmenting = _seconds(lambda: augment(x, y, experiment.augmentation)) / few
+            augmenting = seconds_of(lambda: augment(x, y, experiment.augmentation)) / few
     return Speed(training, testing, saving, augmenting, count)
-
-
-def _seconds(function: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    function()
-    return time.perf_counter() - started
 
 
 def _saving(experiment: Experiment, dataset: Dataset, model: Any, optimizer: Any, store: Path) -> float:
@@ -86,7 +79,7 @@ def _saving(experiment: Experiment, dataset: Dataset, model: Any, optimizer: Any
         runs.write_side_files(folder, experiment, [], {"versions": "x" * cost.SIDE_FILES_BYTES})
 
     try:
-        return _seconds(save)
+        return seconds_of(save)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

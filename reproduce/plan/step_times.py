@@ -80,17 +80,18 @@ def measure(
         counts = {}
         for key, step in steps.items():
             step()
-            counts[key] = int(np.clip(SHORTEST_SECONDS / _seconds(step), FEWEST_STEPS, MOST_STEPS))
+            counts[key] = int(np.clip(SHORTEST_SECONDS / seconds_of(step), FEWEST_STEPS, MOST_STEPS))
         for key, experiment in whole.items():
             steps[key], counts[key] = _epoch(experiment, dataset, device), 1
             steps[key]()
         for number in range(ROUNDS):
             for key in list(steps) if number % 2 == 0 else reversed(steps):
-                found[key].append(statistics.median(_seconds(steps[key]) for _ in range(counts[key])))
+                found[key].append(statistics.median(seconds_of(steps[key]) for _ in range(counts[key])))
     return Times({key: np.array(values) for key, values in found.items()})
 
 
-def _seconds(step: Callable[[], None]) -> float:
+def seconds_of(step: Callable[[], object]) -> float:
+    """How long a call takes."""
     started = time.perf_counter()
     step()
     return time.perf_counter() - started
