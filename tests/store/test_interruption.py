@@ -133,6 +133,7 @@ def test_drawing_killed_at_random_moments_leaves_whole_files_or_none(tmp_path):
             stderr=subprocess.DEVNULL,
             text=True,
         )
+        assert "SYNTHETIC DATA" in process.stdout.readline()
         assert "already trained" in process.stdout.readline()
         time.sleep(moments.uniform(0, 1.5))
         process.kill()
