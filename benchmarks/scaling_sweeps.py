@@ -1,7 +1,7 @@
 """How sweeps scale on this machine: python -m benchmarks.scaling_sweeps figure-6 | plan | overhead | report
 
     figure-6   `make figure-6 PROFILE=smoke` with JOBS=1 and JOBS=2, alternating, each process on one core
-    plan       a quick sweep as foretold by `make plan` and as it then is, for 1, 2 and 4 workers
+    plan       a quick sweep as predicted by `make plan` and as it then is, for 1, 2 and 4 workers
     overhead   a thousand empty runs on 8 processes
     report     the report's scale with 10 seeds, counted, at speeds given or measured here
 
@@ -78,12 +78,12 @@ def plan() -> None:
     for places in (1, 2, 4):
         with tempfile.TemporaryDirectory() as folder:
             options = Options(data="synthetic", engine="chainer", results=folder, jobs=places)
-            foretold = make_plan(_small_jobs(images), Study(options, images)).total
+            predicted = make_plan(_small_jobs(images), Study(options, images)).total
             began = time.monotonic()
             with contextlib.redirect_stdout(io.StringIO()):
                 train_missing(_small_jobs(images), Study(options, images))
             measured = time.monotonic() - began
-        print(f"{places} workers: foretold {foretold:.1f} s, measured {measured:.1f} s, {foretold / measured:.2f}")
+        print(f"{places} workers: predicted {predicted:.1f} s, measured {measured:.1f} s, {predicted / measured:.2f}")
 
 
 def _small_jobs(images) -> list[Job]:

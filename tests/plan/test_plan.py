@@ -152,7 +152,7 @@ def test_memory_is_about_what_a_run_takes(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("jobs", [None, 2])
-def test_the_time_of_a_quick_sweep_is_foretold_within_a_quarter(tmp_path, monkeypatch, jobs):
+def test_the_time_of_a_quick_sweep_is_predicted_within_a_quarter(tmp_path, monkeypatch, jobs):
     """Tried up to three times, since other programs may begin or end between the plan and the sweep."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     quick = PROFILES["quick"]
