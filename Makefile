@@ -108,7 +108,7 @@ test-slow: $(ENVIRONMENT)/installed-test ## run the long tests too: 50 kills, 10
 check-platforms: .venv/installed-test ## the engine on emulated processors: arm64, and x86-64 without AVX (an hour; needs qemu-user)
 	.ci/emulated
 
-bench: $(ENVIRONMENT)/installed-bench ## speed of the engine beside stock Chainer and PyTorch, in one run (needs PyTorch)
+bench: $(ENVIRONMENT)/installed-bench ## speed of the engine and of stock Chainer and PyTorch, in one run (needs PyTorch)
 	$(BIN)/python -m benchmarks
 
 lint: $(ENVIRONMENT)/installed-test ## check the style, the spelling and the types of the code

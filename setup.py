@@ -50,7 +50,7 @@ setup(
         CHAINER,
         "numpy>=1.23",
         "scipy>=1.9",
-        "h5py>=3.7",
+        "h5py>=3.9",
         "matplotlib>=3.6",
         "numba>=0.57",
         "requests>=2.28",

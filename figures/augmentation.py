@@ -32,7 +32,7 @@ CLAIMS = (
         NUMBER,
         "4x augmentation raises the training accuracy by much at equal epochs.",
         "True if it is more than 5 points higher at the end, false if less; an epoch then has four times as "
-        "many updates: at equal updates, shown beside it, does not decide.",
+        "many updates: at equal updates, also shown, does not decide.",
         (
             # 'By much' is read as by more than 5 points.
             difference(
@@ -44,7 +44,7 @@ CLAIMS = (
             ),
             Comparison(
                 "train accuracy with minus without 4x augmentation over the same updates: its last epoch that has a "
-                "counterpart, beside the mean of four epochs without",
+                "counterpart, against the mean of four epochs without",
                 "equal updates",
                 claimed=(5.0, math.inf),
                 curves={

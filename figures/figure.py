@@ -121,7 +121,7 @@ def is_overlaid(figure: Figure, study: Study) -> bool:
     """Whether the report's curves are drawn under ours, in the same axes.
 
     They are at the report's own scale, and where our runs use all images and are as long as the report's: elsewhere
-    ours say nothing beside the report's values.
+    ours cannot be compared with the report's values.
     """
     if study.is_report_scale:
         return True

@@ -9,7 +9,7 @@ AUGMENTATIONS = ("none", "report", "rotations")
 # training images': 15, 30, ... 180. The printed code makes none of them (docs/errata.md).
 ANGLES = tuple(range(15, 181, 15))
 COPIES = {"none": 1, "report": 4, "rotations": 4 + len(ANGLES)}
-# Images worked on at a time: 6 MB of them, so that what is held beside the result stays small.
+# Images worked on at a time: 6 MB of them, so that what is held besides the result stays small.
 CHUNK = 500
 
 
@@ -61,7 +61,7 @@ def augment(x: np.ndarray, y: np.ndarray, augmentation: str) -> tuple[np.ndarray
         y: labels, (N,) int32.
         augmentation: "none" gives `x` and `y` themselves. "report" gives, in the report's order, each image followed by
             its flip, its contrast-normalized and its median-filtered version. "rotations" lets the twelve rotations
-            follow these four: the text calls them supplementary images, beside the flip and the median filter. They
+            follow these four: the text calls them supplementary images, besides the flip and the median filter. They
             are of the original image, in ascending order, all of them; the text's word 'random' would leave open how
             many, and twelve is its own number. Sixteen times 50,000 images take 9.8 GB.
 

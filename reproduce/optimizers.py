@@ -17,8 +17,8 @@ class Optimizer:
     Attributes:
         learning_rate: Chainer's own default, then as now.
         rate_name: what Chainer calls the learning rate.
-        settings: the fields of Experiment that it has beside the learning rate, each with Chainer's name for it.
-        slots: arrays of a parameter's size that it keeps beside each parameter.
+        settings: the fields of Experiment that it has besides the learning rate, each with Chainer's name for it.
+        slots: arrays of a parameter's size that it keeps for each parameter.
     """
 
     learning_rate: float

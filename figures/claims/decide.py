@@ -46,7 +46,7 @@ class Measured:
         keys: by role, the runs or times that it needs.
         seeds: those that are complete, and in `curves`.
         images, epochs: by role, how many images each value counts, and how many epochs are compared.
-        arms: by the runs of each setting, how far it is beside the report's.
+        arms: by the runs of each setting, how far it is compared with the report's.
         note: what is missing, if anything is.
     """
 
@@ -121,7 +121,7 @@ class Outcome:
         estimate: of our runs.
         repeats: what the estimate is over: '3 seeds', '5 rounds', 'exact'.
         diverged: how many of the runs in it diverged.
-        arms: by the runs of each setting, how far it is beside the report's; none for what has no curves.
+        arms: by the runs of each setting, how far it is compared with the report's; none for what has no curves.
         report: the effect on the report's own curves, a single run each; NaN if it has none.
         report_noise: the standard deviation of that effect from run to run.
         report_decision: one of `REPORT_DECISIONS`.

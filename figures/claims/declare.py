@@ -34,7 +34,7 @@ class Comparison:
         computed: in place of both, the number itself.
         judged: the curves that must be in the report's regime for the effect to say something about the report; all
             of `curves` if none are named.
-        decides: whether the claim needs it; otherwise it is measured and shown beside the others.
+        decides: whether the claim needs it; otherwise it is measured and also shown.
     """
 
     measure: str

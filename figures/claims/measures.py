@@ -137,15 +137,15 @@ def epochs_gained(curves: Curves) -> np.ndarray:
 def difference_at_equal_updates(curves: Curves) -> np.ndarray:
     """(S,) `more` minus `less` over the same updates, where an epoch of `more` makes four times as many, points.
 
-    The last epoch of `more` for which `less` has all four epochs: epoch e beside 4e to 4e + 3. NaN if there is none.
+    The last epoch of `more` for which `less` has all four epochs: epoch e against 4e to 4e + 3. NaN if there is none.
     """
     more, less = curves["more"], curves["less"]
     found = np.full(len(more.values), np.nan)
     values = {role: dict(zip(c.epochs.tolist(), settled({role: c})[role].T, strict=True)) for role, c in curves.items()}
     for epoch in more.epochs.tolist():
-        beside = [4 * epoch + i for i in range(4)]
-        if all(one in less.epochs for one in beside):
-            found = values["more"][epoch] - np.mean([values["less"][one] for one in beside], axis=0)
+        counterparts = [4 * epoch + i for i in range(4)]
+        if all(one in less.epochs for one in counterparts):
+            found = values["more"][epoch] - np.mean([values["less"][one] for one in counterparts], axis=0)
     return found
 
 

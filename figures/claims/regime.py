@@ -61,7 +61,7 @@ def train_curves(shown: Iterable[Series]) -> list[tuple[Series, Curve]]:
 
 
 def arm_of(series: Series, histories: Iterable[History], epochs: int, report: Iterable[tuple[Series, Curve]]) -> Arm:
-    """How far a series' runs are beside the report's.
+    """How far a series' runs are, compared with the report's.
 
     Its curve is the one whose settings differ in the fewest places from the series'; of several, the one whose value is
     nearest to ours.

@@ -4,7 +4,6 @@
 """
 
 import contextlib
-import hashlib
 import json
 import secrets
 import shutil
@@ -40,7 +39,7 @@ def replacing(out: Path) -> Iterator[Path]:
         yield new
         written = _files(new)
         _keep_the_users_files(out, new, written)
-        write_json(new / MANIFEST, {name: _digest(new / name) for name in written})
+        write_json(new / MANIFEST, written)
         old = out.with_name(f".{out.name}{OLD}{secrets.token_hex(6)}")
         if out.exists():
             out.rename(old)
@@ -91,7 +90,3 @@ def _manifest(out: Path) -> list[str]:
         raise BadInput(
             f"{out / MANIFEST}: expected the list of files that `publish` wrote; found something else"
         ) from None
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -195,7 +195,7 @@ def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> in
 
 
 def _summary(content: Content, found: Origins, runs: int, missing: int) -> dict[str, Any]:
-    """What the headline needs beside the CSVs."""
+    """What the headline needs besides the CSVs."""
     options = content.study.options
     return {
         **_identity(content.study),

@@ -63,7 +63,7 @@ def _claims_in_words(published: Path) -> str:
 
 
 def _near_in_words(full: Path) -> str:
-    """How near our runs come, by run and signed, beside how near the report comes to itself."""
+    """How near our runs come, by run and signed, and how near the report comes to itself."""
     rows = rows_of(full / "nearness.csv")
     near = [row for row in rows if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))]
     kept = [row for row in near if row["chosen_on"] == "no"]

@@ -4,6 +4,7 @@ Speeds are measured where the runs would be trained: here, or on a cluster's wor
 """
 
 import heapq
+import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +18,11 @@ from reproduce.errors import Failure
 from reproduce.experiment import Experiment
 from reproduce.study import Study
 from reproduce.sweep import cost
+from reproduce.sweep.call import patiently
 from reproduce.sweep.jobs import Job, operations_of
 from reproduce.sweep.task import source_of
 from reproduce.sweep.train_missing import is_on_cluster, missing_of
-from reproduce.text import duration, size
+from reproduce.text import counted, duration, size
 
 # How the same network is told from another one: these settings change its numbers, but not what it computes.
 WITHOUT_EFFECT_ON_TIME = (
@@ -37,7 +39,7 @@ class Speed(NamedTuple):
     testing: float
     """for an image of the test"""
     saving: float
-    """for the checkpoint after an epoch and the files beside it"""
+    """for the checkpoint after an epoch and its other files"""
     augmenting: float
     """for an image of the training set as it is, before the first epoch"""
     batches: int
@@ -150,7 +152,7 @@ def _measure_on_workers(networks: dict[str, Experiment], study: Study) -> tuple[
     began = time.monotonic()
     with dask_cluster.connection(options)() as client:
         start = time.monotonic() - began if options.jobs else 0.0
-        places = len(client.run(_nothing))
+        places = len(patiently(partial(client.run, _nothing), partial(_remind, "for the cluster's workers to answer")))
         if not places:
             raise Failure("the cluster has no workers to time a network on; begin at least one")
         device = 0 if options.device >= 0 else -1
@@ -163,12 +165,17 @@ def _measure_on_workers(networks: dict[str, Experiment], study: Study) -> tuple[
             resources={"GPU": 1} if device >= 0 else None,
             pure=False,
         )
-        found = client.gather(futures)[: len(networks)]
+        still_timed = f"for the cluster to time {counted(len(networks), 'network')}"
+        found = patiently(partial(client.gather, futures), partial(_remind, still_timed))[: len(networks)]
     return dict(zip(networks, found, strict=True)), places, start
 
 
 def _nothing() -> None:
     pass
+
+
+def _remind(of_what: str) -> None:
+    print(f"still waiting {of_what}", file=sys.stderr, flush=True)
 
 
 def print_plan(plan: Plan, study: Study) -> None:

@@ -69,7 +69,7 @@ def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: 
 
 
 def _saving(experiment: Experiment, dataset: Dataset, model: Any, optimizer: Any, store: Path) -> float:
-    """Seconds for a checkpoint and the files beside it."""
+    """Seconds for a checkpoint and its other files."""
     folder = Path(tempfile.mkdtemp(prefix=".plan-", dir=store))
     order = np.arange(cost.training_images(experiment, len(dataset.y_train)))
     progress = Progress(order, [], EPOCH_START)

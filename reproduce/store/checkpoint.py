@@ -1,6 +1,6 @@
 """Checkpoints: all that a training run needs to go on as if it had never stopped, in one npz file with its checksum.
 
-The newest two are kept. A checkpoint also holds the run's settings, provenance and history, so that the files beside it
+The newest two are kept. A checkpoint also holds the run's settings, provenance and history, so that the other files
 can be checked, and written again, from it. A record is these alone: of a run that was made and published elsewhere.
 """
 
@@ -37,7 +37,7 @@ class Damaged(Exception):
 
 
 class Progress(NamedTuple):
-    """What a run carries from step to step beside its network and optimizer."""
+    """What a run carries from step to step besides its network and optimizer."""
 
     order: np.ndarray
     """(N,) int64: which training image stands where in the set, as every shuffle so far has left it"""

@@ -1,4 +1,4 @@
-"""What a number needs beside it to be made again: versions, machine, data, engine, command line.
+"""What is needed to make a number again: versions, machine, data, engine, command line.
 
 `provenance` is that of one run; `Origins` is what those of several runs have in common, and where they differ.
 """

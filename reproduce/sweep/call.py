@@ -4,6 +4,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+SECONDS_BETWEEN_REMINDERS = 30
+
 
 class NoAnswer(Exception):
     """The call has not returned in time."""
@@ -38,3 +40,20 @@ class Call(threading.Thread):
         if self._error is not None:
             raise self._error
         return self._result
+
+
+def patiently(function: Callable[[], Any], remind: Callable[[], None]) -> Any:
+    """What a function returns, however long it takes; a signal's handler may end the waiting.
+
+    Args:
+        remind: called every half minute, to say what is waited for.
+
+    Raises:
+        BaseException: whatever the function raised.
+    """
+    call = Call(function)
+    while True:
+        try:
+            return call.answer(SECONDS_BETWEEN_REMINDERS)
+        except NoAnswer:
+            remind()

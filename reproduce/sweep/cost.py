@@ -58,7 +58,7 @@ def training_operations(experiment: Experiment, train_size: int, test_size: int)
 
 
 def disk_bytes(experiment: Experiment, train_size: int) -> int:
-    """What a finished run takes up in the results store: two checkpoints and the files beside them."""
+    """What a finished run takes up in the results store: two checkpoints and its other files."""
     state = parameters(experiment) * (1 + OPTIMIZERS[experiment.optimizer].slots) * FLOAT
     order = training_images(experiment, train_size) * INDEX
     return 2 * (state + order + 2 * SIDE_FILES_BYTES) + SIDE_FILES_BYTES

@@ -22,7 +22,7 @@ from reproduce.profiles import Options
 from reproduce.signals import Interrupted
 from reproduce.store import runs
 from reproduce.sweep import dask_worker
-from reproduce.sweep.call import Call, NoAnswer
+from reproduce.sweep.call import SECONDS_BETWEEN_REMINDERS, Call, NoAnswer
 from reproduce.sweep.dask_cluster import Connect, connection
 from reproduce.sweep.progress import Board
 from reproduce.sweep.task import FAILED, STOPPED, Outcome, Task
@@ -32,7 +32,6 @@ from reproduce.text import counted, duration
 SECONDS_FOR_A_SCHEDULER_TO_COME_BACK = 300
 # A step of the report's network takes up to half a minute on a slow machine.
 SECONDS_TO_SAVE = 60
-SECONDS_BETWEEN_REMINDERS = 30
 # Dask begins a dead process of a local cluster anew, in a second or two; not one that cannot begin.
 SECONDS_FOR_A_PROCESS_TO_COME_BACK = 60
 SECONDS_TO_FETCH = 5

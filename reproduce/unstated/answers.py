@@ -199,7 +199,7 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
     ]
     lines += _known()
     if picture:
-        lines += [f"![Each candidate beside the report's curve]({picture})", ""]
+        lines += [f"![Each candidate and the report's curve]({picture})", ""]
     for answer in answers:
         lines += [f"## {answer.question.asks}", ""]
         if any(one.trained for one in answer.standings):
@@ -232,7 +232,7 @@ def _known() -> list[str]:
 
 
 def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
-    """A panel for each of the report's curves that a trained candidate stands beside; None if there is no such one."""
+    """A panel for each of the report's curves for which a candidate was trained; None if there is no such one."""
     scale, dataset, options = study.scale, study.dataset, study.options
     stamp = stamp_of(options.profile, dataset.is_synthetic)
     panels = []

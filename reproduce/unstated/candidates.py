@@ -19,7 +19,7 @@ COLUMN_A = ((1, 64), (1, 128), (2, 256))
 
 
 def curve(figure: int, panel: str, series: str, quantity: str, settings: Settings = NOTHING) -> Series:
-    """One of the report's own curves, and what its run has beside its candidate's settings."""
+    """One of the report's own curves, and what its run has besides its candidate's settings."""
     return Series(figure, panel, series, quantity, settings, epochs=0)
 
 

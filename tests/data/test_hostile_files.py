@@ -189,15 +189,43 @@ def test_a_chunk_for_each_colour_and_label_is_read(small_file):
     assert read(small_file).fingerprint == expected.fingerprint
 
 
+def filtered(path, add_filters, stored):
+    """X_train in one chunk, stored as it stands, to be unpacked by these filters."""
+    without(path, "X_train")
+    shape = (12, 3, 32, 32)
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk(shape)
+    add_filters(properties)
+    with h5py.File(path, "a") as file:
+        space = h5py.h5s.create_simple(shape)
+        h5py.h5d.create(file.id, b"X_train", h5py.h5t.NATIVE_UINT8, space, properties).write_direct_chunk(
+            (0,) * 4, stored
+        )
+
+
 def test_a_chunk_that_unpacks_to_more_than_it_should_takes_no_more_memory_than_there_is_for_it(small_file):
     """HDF5 unpacks a chunk as far as it goes, and compares its size afterwards."""
-    without(small_file, "X_train")
-    with h5py.File(small_file, "a") as file:
-        made = file.create_dataset("X_train", (12, 3, 32, 32), np.uint8, chunks=(12, 3, 32, 32), compression="gzip")
-        made.id.write_direct_chunk((0, 0, 0, 0), zlib.compress(bytes(800 * 2**20), 1))
+
+    def deflate_twice(properties):
+        properties.set_deflate(1)
+        properties.set_deflate(1)
+
+    filtered(small_file, deflate_twice, zlib.compress(zlib.compress(bytes(800 * 2**20), 1), 9))
     said, megabytes = read_measured(small_file, 200 * 2**20)
     assert str(small_file) in said
+    assert "filter returned failure" in said
     assert megabytes < 210
+
+
+def test_a_chunk_that_is_stored_larger_than_its_values_is_not_unpacked(small_file):
+    """LZF would try one buffer after the other, each larger by one chunk, and copy what it has each time."""
+
+    def lzf(properties):
+        properties.set_filter(32000, h5py.h5z.FLAG_OPTIONAL, (4, 262, 12 * 3 * 32 * 32))
+
+    filtered(small_file, lzf, b"\x00a" + b"\xe0\xff\x00" * 1_000_000)
+    with refused(small_file, r"X_train: expected chunks stored in at most \d+ bytes; found one of 3000002"):
+        read(small_file)
 
 
 @pytest.mark.parametrize(("name", "said"), [("source", "spoilt.hdf5"), ("synthetic", "expected true or false")])

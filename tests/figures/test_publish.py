@@ -97,7 +97,7 @@ def test_what_an_earlier_publication_had_does_not_stay_and_the_user_s_own_files_
     for name in ("figure-11.png", "figure-12.png"):
         (again / name).write_text("mine")
     listed = json.loads((again / "manifest.json").read_text())
-    (again / "manifest.json").write_text(json.dumps({**listed, "figure-11.png": ""}))
+    (again / "manifest.json").write_text(json.dumps([*listed, "figure-11.png"]))
     publication.publish(again, Study(options, REAL))
     assert not (again / "figure-11.png").exists()
     assert (again / "figure-12.png").read_text() == "mine"

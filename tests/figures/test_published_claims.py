@@ -71,7 +71,7 @@ def report_curve(figure, panel, series, quantity):
 
 
 def together(curves, fill=True):
-    """At their common epochs; a run that diverged guesses, or does as badly as the worst beside it."""
+    """At their common epochs; a run that diverged guesses, or does as badly as the worst of the others."""
     common = sorted(set.intersection(*(set(c[1].astype(int).tolist()) for c in curves.values())))
     cut = {role: c[2][:, np.isin(c[1], common)] for role, c in curves.items()}
     if not fill:

@@ -1,4 +1,4 @@
-"""What a plan counts is what a run does, and what it foretells is about what comes."""
+"""What a plan counts is what a run does, and what it predicts is about what comes."""
 
 import time
 from dataclasses import replace

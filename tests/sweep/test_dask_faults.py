@@ -320,3 +320,25 @@ def test_a_worker_that_stands_still_from_the_beginning_is_named(client, tmp_path
         monkeypatch.setattr(board, "say", said.append)
         dask_sweep.run_all(tasks, partial(contextlib.nullcontext, client), board, is_local=True)
     assert board.outcomes[tasks[0].job.key].kind == DONE
+
+
+@pytest.mark.slow
+def test_a_plan_says_that_a_worker_stands_still_and_ends_when_it_is_told_to(tmp_path):
+    with cluster(tmp_path) as (address, _):
+        with Client(address) as client:
+            pid = client.run(os.getpid).popitem()[1]
+        os.kill(pid, signal.SIGSTOP)
+        options = ("--target=figure-2", "--profile=smoke", "--data=synthetic", f"--scheduler={address}")
+        plan = subprocess.Popen(
+            [sys.executable, "-m", "figures", "plan", *options],
+            cwd=tmp_path,
+            env=child_environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert "still waiting for the cluster's workers to answer\n" in iter(plan.stderr.readline, "")
+        plan.terminate()
+        plan.communicate(timeout=60)
+        os.kill(pid, signal.SIGCONT)
+    assert plan.returncode == 128 + signal.SIGTERM
