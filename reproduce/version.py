@@ -1,3 +1,3 @@
 """This package's version, for setup.py and `--version`; CITATION.cff repeats it."""
 
-VERSION = "0.1.0"
+VERSION = "1.0.0"
