@@ -277,7 +277,8 @@ def test_the_lowest_versions_of_setup_py_train_on_the_oldest_python(clone, tmp_p
     environment = tmp_path / "environment"
     successful(oldest, "-m", "venv", environment, cwd=tmp_path)
     python = environment / "bin/python"
-    successful(python, "-m", "pip", "install", "--quiet", "uv", "-r", ROOT / "requirements-build.lock", cwd=tmp_path)
+    for packages in (["uv"], ["-r", ROOT / "requirements-build.lock"]):
+        successful(python, "-m", "pip", "install", "--quiet", *packages, cwd=tmp_path)
     pip = (environment / "bin/uv", "pip")
     lowest = tmp_path / "lowest.txt"
     build = ("--build-constraints", ROOT / "requirements-build.lock", "--constraints", ROOT / "requirements-build.lock")

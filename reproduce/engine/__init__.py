@@ -60,15 +60,19 @@ def using(name: str) -> Iterator[None]:
         _current.reset(token)
 
 
-def prepare(computation: Callable[[], None] | None = None) -> None:
+def prepare(computation: Callable[[], None] | None = None, meanwhile: Callable[[], None] = lambda: None) -> None:
     """Compile, on all cores, the loops that a computation runs, or all of the engine's; a moment if they are on disk.
 
     The computation is gone through without its loops: what it computes is meaningless, what it changes changes, but
     NumPy's random numbers go on from where they were. Nothing happens outside of `using("fast")` if one is given.
+
+    Args:
+        computation: whose loops are wanted; all loops of the engine if it is None.
+        meanwhile: called again and again while others compile; what it raises ends that.
     """
     if computation is not None and current() != "fast":
         return
     from reproduce.engine import installation, preparation
 
     installation.install()
-    preparation.prepare(computation)
+    preparation.prepare(computation, meanwhile)

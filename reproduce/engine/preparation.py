@@ -1,16 +1,19 @@
 """Compiling ahead of time, in as many processes as there are cores.
 
 A computation is rehearsed: its Python part runs, and its loops are only noted. What is missing on disk of their machine
-code is then compiled by this process and by helpers, each of which takes the next loop that nobody has taken yet. A
-helper that fails, or that cannot be started, leaves its part to whoever runs the loop first.
+code is then compiled by helpers, each of which takes the next loop that nobody has taken yet. This process waits for
+them, since the compiler cannot be interrupted, and a helper can be ended. A helper that fails leaves its part to
+whoever runs the loop first.
 """
 
+import contextlib
 import importlib
 import os
 import pickle
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -61,20 +64,27 @@ def rehearse(computation: Callable[[], None]) -> list[Loop]:
     return list(loops.values())
 
 
-def compile_loops(loops: Sequence[Loop]) -> None:
-    """Compile those loops that are not on disk yet, on all cores."""
+def compile_loops(loops: Sequence[Loop], meanwhile: Callable[[], None]) -> None:
+    """Compile those loops that are not on disk yet, on all cores.
+
+    Args:
+        meanwhile: called again and again; what it raises ends the compiling.
+    """
     missing = [loop for loop in loops if not _is_compiled(loop)]
-    if not missing:
+    if not missing or compilation.folder() is None:
         return
     # What takes longest comes first, so that nobody is still at it when the others have ended.
     missing.sort(key=lambda loop: -len(_kernel(loop).py_func.__code__.co_code))
     with tempfile.TemporaryDirectory(prefix="engine-") as taken:
-        helpers = []
-        if compilation.folder() is not None:
-            helpers = [_start_helper(missing, taken) for _ in range(min(threads.COUNT, len(missing)) - 1)]
-        take(missing, taken)
-        for helper in helpers:
-            helper.wait()
+        helpers = [_start_helper(missing, taken) for _ in range(min(threads.COUNT, len(missing)))]
+        try:
+            while any(helper.poll() is None for helper in helpers):
+                meanwhile()
+                time.sleep(0.05)
+        finally:
+            for helper in helpers:
+                helper.terminate()
+                helper.wait()
 
 
 def _start_helper(loops: Sequence[Loop], taken: str) -> subprocess.Popen:
@@ -83,8 +93,9 @@ def _start_helper(loops: Sequence[Loop], taken: str) -> subprocess.Popen:
         [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
     )  # fmt: skip
-    helper.stdin.write(pickle.dumps((loops, taken)))
-    helper.stdin.close()
+    with contextlib.suppress(BrokenPipeError):  # it has failed already
+        helper.stdin.write(pickle.dumps((loops, taken)))
+        helper.stdin.close()
     return helper
 
 
@@ -133,6 +144,6 @@ def _every_loop() -> None:
             rule.update(parameter)
 
 
-def prepare(computation: Callable[[], None] | None) -> None:
+def prepare(computation: Callable[[], None] | None, meanwhile: Callable[[], None]) -> None:
     """Compile the loops of a computation, or of the whole engine, unless they are on disk."""
-    compile_loops(rehearse(computation or _every_loop))
+    compile_loops(rehearse(computation or _every_loop), meanwhile)

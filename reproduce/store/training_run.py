@@ -85,7 +85,8 @@ def _train_epochs(
     print_epoch: Callable[[str], object],
 ) -> History:
     GPU_on = is_gpu(device)
-    engine.prepare(lambda: _rehearse(experiment, device))
+    # Compiling takes long on a busy machine, and there is nothing to save yet.
+    engine.prepare(lambda: _rehearse(experiment, device), meanwhile=stop_if_asked)
     x_train, y_train = augment(dataset.x_train, dataset.y_train, experiment.augmentation)
     model, optimizer, progress = _restored(experiment, folder, device, len(y_train))
     arrays = (x_train, y_train, dataset.x_test, dataset.y_test)

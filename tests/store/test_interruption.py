@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 from reproduce.store import checkpoint
@@ -95,6 +96,27 @@ def test_a_signal_ends_the_step_saves_and_says_how_to_go_on(tmp_path, number, st
     for folder in (broken, unbroken):
         assert run_python(*command(folder, epochs=3, train_size=1500), cwd=ROOT).returncode == 0
     assert_same_run(broken, unbroken)
+
+
+def test_a_signal_ends_the_compiling_at_once(tmp_path):
+    """It takes from seconds to minutes, and nothing of a run is lost with it."""
+    cache = tmp_path / "cache"
+    process = subprocess.Popen(
+        [sys.executable, *command(tmp_path / "run", 1), "--engine=fast"],
+        cwd=ROOT, env=child_environment(NUMBA_CACHE_DIR=str(cache)),
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not (helpers := psutil.Process(process.pid).children()) or len(list(cache.glob("*/*"))) < 2:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 143
+    assert said.count("\n") == 1
+    assert not any(helper.is_running() for helper in helpers)
+    # Those that were at work, and not the thirty others of a training step.
+    assert len(list(cache.glob("*/*"))) < 10
+    assert not (tmp_path / "run/history.csv").exists()
 
 
 @pytest.mark.slow
