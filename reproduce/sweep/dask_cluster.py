@@ -25,6 +25,7 @@ from reproduce.sweep.call import Call, NoAnswer
 
 LOOPBACK = "127.0.0.1"
 SECONDS_TO_CONNECT = 4
+SECONDS_TO_BEGIN = 60
 SECONDS_TO_CLOSE = 30
 THREAD_SETTINGS = (
     "OMP_NUM_THREADS",
@@ -106,13 +107,31 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
                 raise Failure(f"--jobs={processes}: the processes cannot be begun: {reason}; nothing is lost") from None
             try:
                 with Client(cluster, set_as_default=False) as client:
-                    client.wait_for_workers(processes)
+                    _wait_for_processes(client, processes)
                     yield client
             finally:
                 _resume_processes()
                 # Workers that are too slow for that end by themselves when this process does.
                 with contextlib.suppress(TimeoutError):
                     cluster.close(timeout=SECONDS_TO_CLOSE)
+
+
+def _wait_for_processes(client: Client, processes: int) -> None:
+    """Wait for all processes of a local cluster, or go on with those that are there after a while.
+
+    One that dies while it begins is begun again, and Dask gives it up without a word if that fails.
+
+    Raises:
+        Failure: there is none.
+    """
+    try:
+        client.wait_for_workers(processes, timeout=SECONDS_TO_BEGIN)
+    except TimeoutError:
+        there = len(client.nthreads())
+        found = f"--jobs={processes}: {there} of the processes began within {SECONDS_TO_BEGIN} s"
+        if not there:
+            raise Failure(f"{found}; nothing is lost") from None
+        print(f"{found}; going on without the others", file=sys.stderr, flush=True)
 
 
 def _resume_processes() -> None:

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from dask import config
-from distributed import Client, Security, rpc
+from distributed import Client, Scheduler, Security, SpecCluster, rpc
 
 from reproduce.data.dataset import synthetic
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, Failure
 from reproduce.store.code_version import SOURCES, code_version, differences
 from reproduce.sweep import dask_cluster, dask_sweep, dask_worker
 from reproduce.sweep.progress import Board
@@ -285,6 +285,21 @@ def test_a_scheduler_that_goes_on_is_gone_on_with(tmp_path, in_one_process):
         _, err = command.communicate(timeout=240)
         assert command.returncode == 0, err
     assert {key: history[:2] for key, history in histories(tmp_path).items()} == histories(in_one_process)
+
+
+def test_a_process_that_does_not_begin_is_not_waited_for_without_end(client, monkeypatch, capsys):
+    monkeypatch.setattr(dask_cluster, "SECONDS_TO_BEGIN", 1)
+    dask_cluster._wait_for_processes(client, 1)
+    assert not capsys.readouterr().err
+    dask_cluster._wait_for_processes(client, 2)
+    expected = "--jobs=2: 1 of the processes began within 1 s; going on without the others\n"
+    assert capsys.readouterr().err == expected
+    with (
+        SpecCluster(scheduler={"cls": Scheduler, "options": {"port": 0, "dashboard": False}}) as empty,
+        Client(empty, set_as_default=False) as nobody,
+        pytest.raises(Failure, match="0 of the processes began"),
+    ):
+        dask_cluster._wait_for_processes(nobody, 2)
 
 
 @pytest.mark.slow
