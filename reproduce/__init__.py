@@ -1,4 +1,5 @@
 import importlib.util
+import logging
 import os
 
 from reproduce.signals import stop_while_starting
@@ -16,3 +17,6 @@ if _backend.startswith("module://") or _backend in ("inline", "ipympl", "widget"
     _package = {"inline": "matplotlib_inline", "widget": "ipympl"}.get(_backend, _backend.removeprefix("module://"))
     if importlib.util.find_spec(_package.partition(".")[0]) is None:
         del os.environ["MPLBACKEND"]
+
+# Without a home that can be written to, Matplotlib works in a temporary folder, and every command would say so.
+logging.getLogger("matplotlib").setLevel(logging.ERROR)

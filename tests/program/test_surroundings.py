@@ -22,6 +22,13 @@ def test_a_backend_that_is_there_stays_what_the_environment_says(tmp_path):
     assert run_python("-c", code, cwd=tmp_path, MPLBACKEND="module://shows").stdout == "module://shows\n"
 
 
+def test_a_home_that_cannot_be_made_is_nothing_to_talk_about(tmp_path):
+    (tmp_path / "file").touch()
+    home = str(tmp_path / "file/home")
+    done = run_python("-m", "figures.background", "1", "--profile=smoke", cwd=tmp_path, HOME=home)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_user_id_without_an_account_and_home_trains_and_draws(tmp_path):
     """In a user namespace of its own, where this user is nobody that /etc/passwd knows."""
     nobody = ["unshare", "--user", "--map-user=54321"]
