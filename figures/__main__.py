@@ -34,7 +34,7 @@ from reproduce.files import make_folder
 from reproduce.plan import step_times
 from reproduce.plan.plan import make_plan, print_plan
 from reproduce.profiles import Options
-from reproduce.render.comparison import orders_sentence, write_comparison
+from reproduce.render.comparison import key_of, orders_sentence, write_comparison
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import check, train_missing
@@ -127,7 +127,7 @@ def claims_command(options: Options) -> None:
     write_claims(path, decisions, options.profile, dataset)
     write_effects(folder / "effects.csv", decisions)
     print(f"\nThe report's claims, {options.profile} profile, {dataset.name}")
-    print(claims_table(decisions, dataset))
+    print(claims_table(decisions))
     verdicts = [decision.verdict for decision in decisions]
     print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS))
     for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):
@@ -157,6 +157,7 @@ def compare_command(options: Options) -> None:
     origins = study.origins(job.experiment for job in made)
     for number, of_figure in rows.items():
         print_comparison(FIGURES[number], of_figure, study)
+    print(f"\n{key_of([row for of_figure in rows.values() for row in of_figure], study.is_report_scale)}")
     for figure in FIGURES.values():
         if figure.number not in rows:
             command = options.make_command(figure.name)

@@ -7,6 +7,7 @@ import gc
 import io
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
@@ -106,12 +107,13 @@ def suggestion(text: str, names: Iterable[str]) -> str:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Raises BadInput, one line, where argparse would print its usage and exit."""
+    """Raises BadInput, one line, where argparse would print its usage and exit; `--field_name` is `--field-name`."""
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(message)
 
     def parse_args(self, arguments: list[str]) -> argparse.Namespace:  # type: ignore[override]
+        arguments = [re.sub("^--[^=]+", lambda name: name[0].replace("_", "-"), text) for text in arguments]
         known, unknown = self.parse_known_args(arguments)
         if unknown:
             name = unknown[0].split("=")[0]
@@ -126,14 +128,14 @@ def parser_for(prog: str, description: str, has_help: bool = True) -> OneLinePar
 
 
 def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Iterable[str] = ()) -> None:
-    """Add `--field-name` (and `--field_name`) for each field that `option` or `flag` made.
+    """Add `--field-name` for each field that `option` or `flag` made.
 
     Those that are not given stay out of the result.
     """
     for field in dataclasses.fields(dataclass):
         if not field.metadata or field.name in leave_out:
             continue
-        names = list(dict.fromkeys([f"--{field.name.replace('_', '-')}", f"--{field.name}"]))
+        names = [f"--{field.name.replace('_', '-')}"]
         if "short" in field.metadata:
             names = [field.metadata["short"], *names]
             parser.add_argument(
