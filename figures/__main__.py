@@ -1,4 +1,4 @@
-"""What spans the sections: python -m figures all | plan | claims | compare | report | publish, or figure-N"""
+"""What spans the sections: python -m figures all | plan | claims | compare | own-run | report | publish, or figure-N"""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from figures import background
+from figures import background, own_run
 from figures.claims.decide import decide_all
 from figures.claims.tables import claims_table, write_claims, write_effects
 from figures.figure import (
@@ -202,6 +202,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
         "Decide every claim of the report; trains what is missing and measures times.",
     ),
     "compare": (compare_command, "Compare all figures that have been made with the report's."),
+    "own-run": (own_run.draw, "Draw a run of your own over the report's curves: --run=DIR --figure=N."),
     "publish": (publish_command, "Put what has been made into docs/results, and the headline into README.md."),
     "report": (report_command, "Write the report page, results/<profile>/report.html, from what has been made."),
 }
@@ -236,7 +237,7 @@ def main(arguments: list[str]) -> None:
         raise BadInput(f"expected {names}{suggestion(found, [*COMMANDS, *MAKE_TARGETS, *by_name])}; found {found!r}")
     command, description = {**COMMANDS, **by_name}[arguments[0]]
     parser = parser_for(f"python -m figures {arguments[0]}", description)
-    kind = {"plan": PlanOptions, "publish": PublishOptions}.get(arguments[0], Options)
+    kind = {"plan": PlanOptions, "own-run": own_run.OwnRunOptions, "publish": PublishOptions}.get(arguments[0], Options)
     add_options(parser, kind)
     command(kind(**vars(parser.parse_args(arguments[1:]))))
 

@@ -236,7 +236,8 @@ def finish(figure: Figure, study: Study) -> None:
     files = draw_figure(figure, ours, study)
     rows = compare(figure, ours)
     print_comparison(figure, rows, study)
-    for sentence in (key_of(rows, study.is_report_scale) if rows else "", run_time_sentence(figure, study, times_of(path)), scale_sentence(study)):
+    key = key_of(rows, study.is_report_scale) if rows else ""
+    for sentence in (key, run_time_sentence(figure, study, times_of(path)), scale_sentence(study)):
         if sentence:
             print(sentence)
     print(f"\n{figure.name}: {', '.join(map(str, files))}", flush=True)

@@ -178,7 +178,7 @@ def test_the_report_is_written_from_what_is_there(tmp_path, trained, no_ink, cap
 def test_wrong_usage_is_one_line_and_exit_2(tmp_path):
     done = run_python("-m", "figures", "claim", cwd=tmp_path)
     assert done.returncode == 2
-    names = "all, plan, claims, compare, publish, report or figure-1 to figure-10"
+    names = "all, plan, claims, compare, own-run, publish, report or figure-1 to figure-10"
     expected = f"expected {names} (did you mean claims?); found 'claim'"
     assert done.stderr == f"python -m figures: {expected}\n"
 
