@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from figures import background, own_run
 from figures.claims.decide import decide_all
@@ -26,9 +26,10 @@ from figures.page.content import gather
 from figures.publish.folder import PUBLISHED, PublishOptions, publish
 from figures.publish.headline import update
 from figures.sections import CLAIMS, FIGURES, SERIES, networks_timed, parse_target, runs_for
+from figures.summaries import claims_summary, comparison_summary, plan_summary, write_summary
 from reproduce.analysis.comparison import Row, orders
 from reproduce.analysis.significance import VERDICTS
-from reproduce.cli import add_options, option, parser_for, run, suggestion
+from reproduce.cli import add_options, flag, option, parser_for, run, suggestion, take_stdout
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.files import make_folder
 from reproduce.plan import step_times
@@ -41,8 +42,19 @@ from reproduce.sweep.train_missing import check, train_missing
 
 
 @dataclass(frozen=True)
-class PlanOptions(Options):
-    """The options of every command that trains, and which of them is meant."""
+class SummaryOptions(Options):
+    """The options of a command that can also say what it finds to other programs."""
+
+    json: bool = flag("write one JSON document to standard output, and all else to standard error")
+
+    def stdout(self) -> TextIO | None:
+        """Standard output, for that document alone, if it is asked for."""
+        return take_stdout() if self.json else None
+
+
+@dataclass(frozen=True)
+class PlanOptions(SummaryOptions):
+    """The same, and which of the commands that train is meant."""
 
     target: str = option("all-figures", parse_target, "what would be made: all-figures, claims or figure-N")
 
@@ -89,19 +101,23 @@ def _finish(figure: Figure, study: Study) -> None:
 
 def plan_command(options: PlanOptions) -> None:
     """Print what a target would train and what that takes; nothing is trained."""
+    out = options.stdout()
     check(options)
     study = Study.of(options)
     plan = make_plan(runs_for(options.target, study), study)
     print(f"{options.target}, {options.profile} profile, {study.dataset.name}: ", end="")
     print_plan(plan, study)
+    if out:
+        write_summary(out, plan_summary(plan, options.target, study))
 
 
-def claims_command(options: Options) -> None:
+def claims_command(options: SummaryOptions) -> None:
     """Train what the claims lack, measure times, decide every claim, print the verdicts and write claims.csv.
 
     Raises:
         Failure: at the end, if runs failed; the claims that need them are `not tested`.
     """
+    out = options.stdout()
     check(options)
     study = Study.of(options)
     dataset, folder = study.dataset, study.folder
@@ -133,16 +149,19 @@ def claims_command(options: Options) -> None:
     for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):
         print(sentence)
     print(f"\nclaims: {path}", flush=True)
+    if out:
+        write_summary(out, claims_summary(decisions, study))
     if problem:
         raise Failure(problem)
 
 
-def compare_command(options: Options) -> None:
+def compare_command(options: SummaryOptions) -> None:
     """Print how every figure that has been trained compares with the report's, and write comparison.csv.
 
     Raises:
         Failure: there is no figure to compare.
     """
+    out = options.stdout()
     study = Study.of(options)
     make_folder(study.folder)
     rows: dict[int, list[Row]] = {}
@@ -171,6 +190,8 @@ def compare_command(options: Options) -> None:
     dataset = study.dataset
     write_comparison(path, numbered, options.profile, dataset.name, dataset.is_synthetic, study.is_report_scale)
     print(f"\ncomparison: {path}", flush=True)
+    if out:
+        write_summary(out, comparison_summary(rows, FIGURES, study))
 
 
 def report_command(options: Options) -> None:
@@ -237,7 +258,14 @@ def main(arguments: list[str]) -> None:
         raise BadInput(f"expected {names}{suggestion(found, [*COMMANDS, *MAKE_TARGETS, *by_name])}; found {found!r}")
     command, description = {**COMMANDS, **by_name}[arguments[0]]
     parser = parser_for(f"python -m figures {arguments[0]}", description)
-    kind = {"plan": PlanOptions, "own-run": own_run.OwnRunOptions, "publish": PublishOptions}.get(arguments[0], Options)
+    kinds = {
+        "plan": PlanOptions,
+        "claims": SummaryOptions,
+        "compare": SummaryOptions,
+        "own-run": own_run.OwnRunOptions,
+        "publish": PublishOptions,
+    }
+    kind = kinds.get(arguments[0], Options)
     add_options(parser, kind)
     command(kind(**vars(parser.parse_args(arguments[1:]))))
 

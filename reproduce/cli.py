@@ -12,7 +12,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from reproduce.errors import BadInput, Failure
 from reproduce.signals import Interrupted, handle_signals
@@ -34,12 +34,12 @@ def option(default: Any, parse: Parse, help: str, unset: str = "the profile's") 
     return dataclasses.field(default=default, metadata={"parse": parse, "help": help, "unset": unset})
 
 
-def flag(short: str, help: str) -> Any:
+def flag(help: str, short: str = "") -> Any:
     """A dataclass field, False unless its command line option is given; the option takes no value.
 
     Args:
-        short: its one-letter form, `-v`.
         help: one sentence.
+        short: its one-letter form, `-v`, if it has one.
     """
     return dataclasses.field(default=False, metadata={"short": short, "help": help})
 
@@ -137,7 +137,7 @@ def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Ite
             continue
         names = [f"--{field.name.replace('_', '-')}"]
         if "short" in field.metadata:
-            names = [field.metadata["short"], *names]
+            names = [*filter(None, [field.metadata["short"]]), *names]
             parser.add_argument(
                 *names, dest=field.name, default=argparse.SUPPRESS, action="store_true", help=field.metadata["help"]
             )
@@ -206,6 +206,17 @@ def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | Non
         print(f"{prog}: {printable(message)}", file=sys.stderr)
         sys.exit(status)
     sys.exit(0)
+
+
+def take_stdout() -> TextIO:
+    """Standard output, for one document alone: all else that is printed from now on goes to standard error.
+
+    That holds to the end of this process, and for those that it begins.
+    """
+    sys.stdout.flush()
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return out
 
 
 def _prepare_streams() -> None:
