@@ -8,7 +8,7 @@ from nbclient import NotebookClient
 from tests.helpers.processes import ROOT, child_environment
 
 PATH = ROOT / "docs" / "figure-6.ipynb"
-SIZES = "epochs=8, train_size=2000, test_size=500, batch_size=40"
+SIZES = "epochs=6, train_size=2000, test_size=500, batch_size=40"
 
 
 def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
