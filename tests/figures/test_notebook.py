@@ -32,6 +32,7 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
         if "image/png" in output.get("data", {})
     }
     assert pictures == {"show-images", "show-picture"}
+    assert next(cell for cell in notebook.cells if cell.id == "install").outputs == []
     assert all(output.get("name") != "stderr" for cell in notebook.cells for output in cell.get("outputs", ()))
 
 
