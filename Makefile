@@ -14,12 +14,12 @@ FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure
 
 # What can be set; each becomes the option of the same name: SEEDS=5 is --seeds=5.
 # The values go through the environment, so that no shell character in them can be misread.
-SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER
+SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER RUN FIGURE
 settings := $(foreach name,$(filter $(SETTINGS) TARGET,$(given)),$(if $($(name)),$(name)))
 export $(settings)
-unknown := $(filter-out $(SETTINGS) TARGET VERBOSE PYTHON LATEST,$(given))
+unknown := $(filter-out $(SETTINGS) TARGET VERBOSE JSON PYTHON LATEST,$(given))
 ifneq ($(unknown),)
-$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET VERBOSE PYTHON LATEST)
+$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET VERBOSE JSON PYTHON LATEST)
 endif
 define newline
 
@@ -27,16 +27,17 @@ define newline
 endef
 quoted = '$(subst $(newline), ,$(subst ','\'',$(1)))'
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
-OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)") $(if $(filter VERBOSE,$(given)),--verbose)
+OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)") $(if $(filter VERBOSE,$(given)),--verbose) $(if $(filter JSON,$(given)),--json)
 
 .DEFAULT_GOAL := help
-.PHONY: help all-figures $(FIGURES) plan tables claims compare report publish data test test-slow check-platforms bench lint lock clean distclean
+.PHONY: help all-figures $(FIGURES) plan tables claims compare report own-run publish data test test-slow check-platforms bench lint lock clean distclean
 
 help: ## this list
 	@grep -hE '^[a-z0-9 -]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 16
 	@echo
 	@echo 'Settings, after any target: PROFILE=quick|smoke|evening|overnight|full DATA=FILE|synthetic SEEDS=n EPOCHS=n TRAIN_SIZE=n TEST_SIZE=n'
 	@echo 'BATCH_SIZE=n WIDTH=f DEVICE=-1|0|... ENGINE=auto|chainer|fast RESULTS=DIR JOBS=n SCHEDULER=ADDRESS VERBOSE=1 (a line an epoch).'
+	@echo 'JSON=1, after plan, claims and compare: one JSON document on standard output.'
 	@echo 'The interpreter: PYTHON=python3.11; the newest packages: LATEST=1.'
 
 all-figures: $(ENVIRONMENT)/installed ## figures 1 to 10: first all missing runs, each once, then the pictures
@@ -85,6 +86,9 @@ compare: $(ENVIRONMENT)/installed ## compare the figures made so far with the re
 
 report: $(ENVIRONMENT)/installed ## the report page, results/<profile>/report.html, from what has been made
 	@$(BIN)/python -m figures report $(OPTIONS)
+
+own-run: $(ENVIRONMENT)/installed ## RUN=DIR FIGURE=6: a run of your own over the report's curves, drawn into its folder
+	@$(BIN)/python -m figures own-run $(OPTIONS)
 
 # Asked for together, under -j too, each of these comes after what it is made from; times are measured undisturbed.
 asked = $(filter $(1),$(MAKECMDGOALS))

@@ -62,7 +62,16 @@ setup(
         "cryptography>=41",
     ],
     extras_require={
-        "test": ["pytest>=7.4", "hypothesis>=6.80", "ruff>=0.6", "mypy>=1.11", "codespell>=2.3", "threadpoolctl>=3.1"],
+        "test": [
+            "pytest>=7.4",
+            "hypothesis>=6.80",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "codespell>=2.3",
+            "threadpoolctl>=3.1",
+            "nbclient>=0.10",
+            "ipykernel>=6.29",
+        ],
         "bench": ["torch>=2.1"],
         # `ctk` brings CUDA's libraries; the machine has to have NVIDIA's driver alone.
         "cuda12": ["cupy-cuda12x[ctk]>=12"],

@@ -1,13 +1,13 @@
-"""What spans the sections: python -m figures all | plan | claims | compare | report | publish, or figure-N"""
+"""What spans the sections: python -m figures all | plan | claims | compare | own-run | report | publish, or figure-N"""
 
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
-from figures import background
+from figures import background, own_run
 from figures.claims.decide import decide_all
 from figures.claims.tables import claims_table, write_claims, write_effects
 from figures.figure import (
@@ -26,23 +26,35 @@ from figures.page.content import gather
 from figures.publish.folder import PUBLISHED, PublishOptions, publish
 from figures.publish.headline import update
 from figures.sections import CLAIMS, FIGURES, SERIES, networks_timed, parse_target, runs_for
+from figures.summaries import claims_summary, comparison_summary, plan_summary, write_summary
 from reproduce.analysis.comparison import Row, orders
 from reproduce.analysis.significance import VERDICTS
-from reproduce.cli import add_options, option, parser_for, run, suggestion
+from reproduce.cli import add_options, flag, option, parser_for, run, suggestion, take_stdout
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.files import make_folder
 from reproduce.plan import step_times
 from reproduce.plan.plan import make_plan, print_plan
 from reproduce.profiles import Options
-from reproduce.render.comparison import orders_sentence, write_comparison
+from reproduce.render.comparison import key_of, orders_sentence, write_comparison
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import check, train_missing
 
 
 @dataclass(frozen=True)
-class PlanOptions(Options):
-    """The options of every command that trains, and which of them is meant."""
+class SummaryOptions(Options):
+    """The options of a command that can also say what it finds to other programs."""
+
+    json: bool = flag("write one JSON document to standard output, and all else to standard error")
+
+    def stdout(self) -> TextIO | None:
+        """Standard output, for that document alone, if it is asked for."""
+        return take_stdout() if self.json else None
+
+
+@dataclass(frozen=True)
+class PlanOptions(SummaryOptions):
+    """The same, and which of the commands that train is meant."""
 
     target: str = option("all-figures", parse_target, "what would be made: all-figures, claims or figure-N")
 
@@ -89,19 +101,23 @@ def _finish(figure: Figure, study: Study) -> None:
 
 def plan_command(options: PlanOptions) -> None:
     """Print what a target would train and what that takes; nothing is trained."""
+    out = options.stdout()
     check(options)
     study = Study.of(options)
     plan = make_plan(runs_for(options.target, study), study)
     print(f"{options.target}, {options.profile} profile, {study.dataset.name}: ", end="")
     print_plan(plan, study)
+    if out:
+        write_summary(out, plan_summary(plan, options.target, study))
 
 
-def claims_command(options: Options) -> None:
+def claims_command(options: SummaryOptions) -> None:
     """Train what the claims lack, measure times, decide every claim, print the verdicts and write claims.csv.
 
     Raises:
         Failure: at the end, if runs failed; the claims that need them are `not tested`.
     """
+    out = options.stdout()
     check(options)
     study = Study.of(options)
     dataset, folder = study.dataset, study.folder
@@ -127,22 +143,25 @@ def claims_command(options: Options) -> None:
     write_claims(path, decisions, options.profile, dataset)
     write_effects(folder / "effects.csv", decisions)
     print(f"\nThe report's claims, {options.profile} profile, {dataset.name}")
-    print(claims_table(decisions, dataset))
+    print(claims_table(decisions))
     verdicts = [decision.verdict for decision in decisions]
     print(", ".join(f"{verdicts.count(verdict)} {verdict}" for verdict in VERDICTS))
     for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):
         print(sentence)
     print(f"\nclaims: {path}", flush=True)
+    if out:
+        write_summary(out, claims_summary(decisions, study))
     if problem:
         raise Failure(problem)
 
 
-def compare_command(options: Options) -> None:
+def compare_command(options: SummaryOptions) -> None:
     """Print how every figure that has been trained compares with the report's, and write comparison.csv.
 
     Raises:
         Failure: there is no figure to compare.
     """
+    out = options.stdout()
     study = Study.of(options)
     make_folder(study.folder)
     rows: dict[int, list[Row]] = {}
@@ -157,6 +176,7 @@ def compare_command(options: Options) -> None:
     origins = study.origins(job.experiment for job in made)
     for number, of_figure in rows.items():
         print_comparison(FIGURES[number], of_figure, study)
+    print(f"\n{key_of([row for of_figure in rows.values() for row in of_figure], study.is_report_scale)}")
     for figure in FIGURES.values():
         if figure.number not in rows:
             command = options.make_command(figure.name)
@@ -170,6 +190,8 @@ def compare_command(options: Options) -> None:
     dataset = study.dataset
     write_comparison(path, numbered, options.profile, dataset.name, dataset.is_synthetic, study.is_report_scale)
     print(f"\ncomparison: {path}", flush=True)
+    if out:
+        write_summary(out, comparison_summary(rows, FIGURES, study))
 
 
 def report_command(options: Options) -> None:
@@ -201,6 +223,7 @@ COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
         "Decide every claim of the report; trains what is missing and measures times.",
     ),
     "compare": (compare_command, "Compare all figures that have been made with the report's."),
+    "own-run": (own_run.draw, "Draw a run of your own over the report's curves: --run=DIR --figure=N."),
     "publish": (publish_command, "Put what has been made into docs/results, and the headline into README.md."),
     "report": (report_command, "Write the report page, results/<profile>/report.html, from what has been made."),
 }
@@ -235,7 +258,14 @@ def main(arguments: list[str]) -> None:
         raise BadInput(f"expected {names}{suggestion(found, [*COMMANDS, *MAKE_TARGETS, *by_name])}; found {found!r}")
     command, description = {**COMMANDS, **by_name}[arguments[0]]
     parser = parser_for(f"python -m figures {arguments[0]}", description)
-    kind = {"plan": PlanOptions, "publish": PublishOptions}.get(arguments[0], Options)
+    kinds = {
+        "plan": PlanOptions,
+        "claims": SummaryOptions,
+        "compare": SummaryOptions,
+        "own-run": own_run.OwnRunOptions,
+        "publish": PublishOptions,
+    }
+    kind = kinds.get(arguments[0], Options)
     add_options(parser, kind)
     command(kind(**vars(parser.parse_args(arguments[1:]))))
 

@@ -13,7 +13,7 @@ from reproduce.cli import add_options, parser_for, run
 from reproduce.errors import BadInput
 from reproduce.plan import step_times
 from reproduce.profiles import PROFILES, Options
-from reproduce.render.comparison import order_sentence, table
+from reproduce.render.comparison import key_of, order_sentence, table
 from reproduce.render.plotting import curves_picture, save_picture, stamp_of
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
@@ -211,8 +211,8 @@ def gap_notes(rows: Iterable[Row]) -> dict[tuple[str, str, str], str]:
 
 def print_comparison(figure: Figure, rows: Sequence[Row], study: Study) -> None:
     """Print how a figure's series compare with the report's."""
-    print(f"\nFigure {figure.number}. {figure.title} (%)")
-    print(table(rows, study.dataset.name, study.is_report_scale))
+    print(f"\nFigure {figure.number}. {figure.title} (%), {study.dataset.name}")
+    print(table(rows, study.is_report_scale))
     for order in orders(rows):
         print(order_sentence(order))
     for panel in dict.fromkeys(series.panel for series in figure.series):
@@ -234,8 +234,10 @@ def finish(figure: Figure, study: Study) -> None:
         time_steps(figure, study, times_of(path))
     ours = curves_of(figure, study)
     files = draw_figure(figure, ours, study)
-    print_comparison(figure, compare(figure, ours), study)
-    for sentence in (run_time_sentence(figure, study, times_of(path)), scale_sentence(study)):
+    rows = compare(figure, ours)
+    print_comparison(figure, rows, study)
+    key = key_of(rows, study.is_report_scale) if rows else ""
+    for sentence in (key, run_time_sentence(figure, study, times_of(path)), scale_sentence(study)):
         if sentence:
             print(sentence)
     print(f"\n{figure.name}: {', '.join(map(str, files))}", flush=True)

@@ -7,11 +7,12 @@ import gc
 import io
 import math
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from reproduce.errors import BadInput, Failure
 from reproduce.signals import Interrupted, handle_signals
@@ -33,12 +34,12 @@ def option(default: Any, parse: Parse, help: str, unset: str = "the profile's") 
     return dataclasses.field(default=default, metadata={"parse": parse, "help": help, "unset": unset})
 
 
-def flag(short: str, help: str) -> Any:
+def flag(help: str, short: str = "") -> Any:
     """A dataclass field, False unless its command line option is given; the option takes no value.
 
     Args:
-        short: its one-letter form, `-v`.
         help: one sentence.
+        short: its one-letter form, `-v`, if it has one.
     """
     return dataclasses.field(default=False, metadata={"short": short, "help": help})
 
@@ -106,12 +107,13 @@ def suggestion(text: str, names: Iterable[str]) -> str:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Raises BadInput, one line, where argparse would print its usage and exit."""
+    """Raises BadInput, one line, where argparse would print its usage and exit; `--field_name` is `--field-name`."""
 
     def error(self, message: str) -> NoReturn:
         raise BadInput(message)
 
     def parse_args(self, arguments: list[str]) -> argparse.Namespace:  # type: ignore[override]
+        arguments = [re.sub("^--[^=]+", lambda name: name[0].replace("_", "-"), text) for text in arguments]
         known, unknown = self.parse_known_args(arguments)
         if unknown:
             name = unknown[0].split("=")[0]
@@ -126,16 +128,16 @@ def parser_for(prog: str, description: str, has_help: bool = True) -> OneLinePar
 
 
 def add_options(parser: argparse.ArgumentParser, dataclass: type, leave_out: Iterable[str] = ()) -> None:
-    """Add `--field-name` (and `--field_name`) for each field that `option` or `flag` made.
+    """Add `--field-name` for each field that `option` or `flag` made.
 
     Those that are not given stay out of the result.
     """
     for field in dataclasses.fields(dataclass):
         if not field.metadata or field.name in leave_out:
             continue
-        names = list(dict.fromkeys([f"--{field.name.replace('_', '-')}", f"--{field.name}"]))
+        names = [f"--{field.name.replace('_', '-')}"]
         if "short" in field.metadata:
-            names = [field.metadata["short"], *names]
+            names = [*filter(None, [field.metadata["short"]]), *names]
             parser.add_argument(
                 *names, dest=field.name, default=argparse.SUPPRESS, action="store_true", help=field.metadata["help"]
             )
@@ -204,6 +206,17 @@ def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | Non
         print(f"{prog}: {printable(message)}", file=sys.stderr)
         sys.exit(status)
     sys.exit(0)
+
+
+def take_stdout() -> TextIO:
+    """Standard output, for one document alone: all else that is printed from now on goes to standard error.
+
+    That holds to the end of this process, and for those that it begins.
+    """
+    sys.stdout.flush()
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return out
 
 
 def _prepare_streams() -> None:

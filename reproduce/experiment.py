@@ -26,6 +26,11 @@ def parse_blocks(text: str) -> tuple[tuple[int, int], ...]:
     return tuple((int(n), int(c)) for n, c in (block.split("x") for block in text.split(",")))
 
 
+def parse_optimizer(text: str) -> str:
+    """A parser for the names in `OPTIMIZERS`, those included that a program has added to it."""
+    return one_of(*OPTIMIZERS)(text)
+
+
 def _check_type(name: str, value: Any, expected: Any) -> None:
     """Refuse a value of another type than the field's; a whole number is a number, and a bool is neither."""
     if expected is float or (expected == (float | None) and value is not None):
@@ -66,7 +71,7 @@ class Experiment:
     augmentation: str = option(
         "none", one_of(*AUGMENTATIONS), "training set as it is (none), or augmented as in section 6"
     )
-    optimizer: str = option("Adam", one_of(*OPTIMIZERS), f"one of Chainer's: {', '.join(OPTIMIZERS)}")
+    optimizer: str = option("Adam", parse_optimizer, f"one of Chainer's: {', '.join(OPTIMIZERS)}")
     learning_rate: float | None = option(
         None, number(0, 1000, low_included=False), "step size", unset="Chainer's own for the optimizer, 0.001 for Adam"
     )

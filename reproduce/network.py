@@ -1,9 +1,12 @@
 """The report's network: `Conv_NN` of section 8, its blocks and settings as parameters."""
 
+import chainer
 import chainer.functions as F
 import chainer.links as L
+import numpy as np
 from chainer import Chain
 
+from reproduce.errors import BadInput
 from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_CHANNELS, IMAGE_SIZE, REPORT_BLOCKS, check_pattern, scaled
 
 
@@ -79,19 +82,14 @@ class Conv_NN(Chain):
             return h
         return F.max_pooling_2d(h, 2, 2) if self.pooling == "max" else F.average_pooling_2d(h, 2, 2)
 
-    def forward(self, x_data, y_data):
-        """Loss and accuracy on a batch.
+    def logits(self, x_data):
+        """The class scores before the softmax, `L_out` in the report: (N, 3, 32, 32) to a Variable (N, 10), float32.
 
         Chainer's configuration says whether this is training (`chainer.config.train`): then batch normalization uses
         the batch's own statistics and dropout drops. The report passed two flags instead.
 
         Args:
-            x_data: images, (N, 3, 32, 32) float32 in [0, 1].
-            y_data: labels, (N,) int32 from 0 to 9.
-
-        Returns:
-            Two Variables without dimensions, float32: softmax cross-entropy (natural logarithm, mean over the batch)
-            and the fraction of correct predictions.
+            x_data: images, float32 in [0, 1].
         """
         p = self.dropout
         h = x_data
@@ -102,5 +100,40 @@ class Conv_NN(Chain):
             h = F.dropout(h, p)
         for name in self.fc_names[:-1]:
             h = F.dropout(F.relu(self[name](h)), p)
-        L_out = self[self.fc_names[-1]](h)
+        return self[self.fc_names[-1]](h)
+
+    def forward(self, x_data, y_data):
+        """Loss and accuracy on a batch, in training or not as for `logits`.
+
+        Args:
+            x_data: images, (N, 3, 32, 32) float32 in [0, 1].
+            y_data: labels, (N,) int32 from 0 to 9.
+
+        Returns:
+            Two Variables without dimensions, float32: softmax cross-entropy (natural logarithm, mean over the batch)
+            and the fraction of correct predictions.
+        """
+        L_out = self.logits(x_data)
         return F.softmax_cross_entropy(L_out, y_data), F.accuracy(L_out, y_data)
+
+    def predict(self, x_data, batch_size: int = 500):
+        """The probability of each class for images without labels, as in the test: nothing dropped, no graph kept.
+
+        Args:
+            x_data: (N, 3, 32, 32) float32 in [0, 1], on the network's device.
+            batch_size: images at a time; it changes no number.
+
+        Returns:
+            (N, 10) float32, an array on the network's device; each row sums to 1.
+
+        Raises:
+            BadInput: the images have another shape or type.
+        """
+        image = (IMAGE_CHANNELS, IMAGE_SIZE, IMAGE_SIZE)
+        if x_data.shape[1:] != image or x_data.dtype != np.float32:
+            raise BadInput(f"images: expected (N, 3, 32, 32) float32; found {x_data.shape} {x_data.dtype}")
+        probabilities = self.xp.empty((len(x_data), CLASSES), np.float32)
+        with chainer.using_config("train", False), chainer.using_config("enable_backprop", False):
+            for i in range(0, len(x_data), batch_size):
+                probabilities[i : i + batch_size] = F.softmax(self.logits(x_data[i : i + batch_size])).array
+        return probabilities

@@ -28,7 +28,7 @@ class Optimizer:
 
 
 # The report uses the first three. A figure can take any of them.
-OPTIMIZERS: Mapping[str, Optimizer] = {
+OPTIMIZERS: dict[str, Optimizer] = {
     "Adam": Optimizer(0.001, "alpha", {"beta1": "beta1", "beta2": "beta2", "epsilon": "eps"}, slots=2),
     "MomentumSGD": Optimizer(0.01, settings={"momentum": "momentum"}),
     "RMSprop": Optimizer(0.01, settings={"alpha": "alpha", "epsilon": "eps"}),

@@ -82,7 +82,7 @@ class Options:
         unset="none: in this process",
     )
     scheduler: str | None = option(None, path, "address of a running Dask scheduler, or a scheduler file", unset="none")
-    verbose: bool = flag("-v", "print a line for each epoch, too; every run's history.csv has them in any case")
+    verbose: bool = flag("print a line for each epoch, too; every run's history.csv has them in any case", "-v")
 
     def scale(self) -> Profile:
         """The profile with the sizes that were asked for in place of its own."""

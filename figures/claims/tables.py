@@ -116,15 +116,13 @@ def write_claims(path: Path, decisions: Sequence[Decision], profile: str, datase
     write_atomically(path, csv_bytes(lines))
 
 
-def claims_table(decisions: Sequence[Decision], dataset: Dataset) -> str:
-    """The verdicts as text, for a terminal."""
-    cells = [
-        ("claim", "effect", "unit", "95 % interval, all at once", "over", "p", "verdict", "report's own curves", "data")
-    ]
+def claims_table(decisions: Sequence[Decision]) -> str:
+    """The verdicts as text, for a terminal; the data is named above it."""
+    cells = [("claim", "effect", "unit", "95 % interval, all at once", "over", "p", "verdict", "report's own curves")]
     for one in decisions:
         found, unit = one.decisive.estimate, one.decisive.comparison.unit
         effect = effect_text(found.effect, unit)
         p = p_text(one.p_corrected)
-        verdicts = (one.verdict, one.report_decision, dataset.name)
+        verdicts = (one.verdict, one.report_decision)
         cells.append((one.claim.id, effect, unit, interval_text(found, unit), one.decisive.repeats, p, *verdicts))
-    return format_table(cells, left=(0, 2, 4, 6, 7, 8))
+    return format_table(cells, left=(0, 2, 4, 6, 7))

@@ -84,12 +84,18 @@ def begun_curve(series: Series, histories: Sequence[History]) -> Curve:
     return curve_of(series, histories, epochs)
 
 
-def write_curves(path: Path, curves: Iterable[Curve], is_synthetic: bool) -> None:
-    """Write what a figure draws as CSV, a row for each seed and epoch; synthetic results say so in their quantity."""
+def write_curves(
+    path: Path, curves: Iterable[Curve], is_synthetic: bool, seeds: Sequence[object] | None = None
+) -> None:
+    """Write what a figure draws as CSV, a row for each seed and epoch; synthetic results say so in their quantity.
+
+    Args:
+        seeds: what the curves' rows are called; by default 0, 1, ...
+    """
     lines: list[Sequence[object]] = [COLUMNS]
     for curve in curves:
         quantity = curve.quantity + (SYNTHETIC_MARK if is_synthetic else "")
-        for seed, values in enumerate(curve.values):
+        for seed, values in zip(seeds or range(len(curve.values)), curve.values, strict=True):
             for epoch, value in zip(curve.epochs, values, strict=True):
                 lines.append([curve.panel, curve.series, quantity, int(epoch), seed, f"{value:.4f}"])
     write_atomically(path, csv_bytes(lines))

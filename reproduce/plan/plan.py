@@ -178,10 +178,40 @@ def _remind(of_what: str) -> None:
     print(f"still waiting {of_what}", file=sys.stderr, flush=True)
 
 
-def print_plan(plan: Plan, study: Study) -> None:
-    """Say what would be trained and what it takes, in as few lines as it can be said."""
+class Totals(NamedTuple):
+    """What the missing runs of a plan take together."""
+
+    images: float
+    """to train on"""
+    operations: float
+    """floating point operations, as direct convolutions"""
+    disk: float
+    """bytes"""
+    memory: float
+    """bytes, of the largest run"""
+    seconds: float
+    """one after another"""
+
+
+def totals_of(plan: Plan, study: Study) -> Totals:
+    """What the missing runs take together; all 0 if there are none."""
     missing, dataset, options = plan.missing, study.dataset, study.options
     sizes = len(dataset.y_train), len(dataset.y_test)
+    # A run that only has a damaged file to mend may have more epochs than are wanted, and has none left.
+    share = {job.key: max(0.0, 1 - plan.done[job.key] / job.epochs) for job in missing}
+    is_unfolding = options.device < 0 and resolve(options.engine, options.device) == "chainer"
+    return Totals(
+        sum(share[job.key] * job.epochs * cost.training_images(job.experiment, sizes[0]) for job in missing),
+        sum(share[job.key] * operations_of(job, dataset) for job in missing),
+        sum(cost.disk_bytes(job.experiment, sizes[0]) for job in missing),
+        max((cost.memory_bytes(job.experiment, *sizes, is_unfolding) for job in missing), default=0),
+        sum(plan.seconds.values()),
+    )
+
+
+def print_plan(plan: Plan, study: Study) -> None:
+    """Say what would be trained and what it takes, in as few lines as it can be said."""
+    missing, dataset = plan.missing, study.dataset
     print(f"{len(plan.wanted)} runs wanted, {len(plan.wanted) - len(missing)} already trained")
     if not missing:
         return
@@ -193,22 +223,15 @@ def print_plan(plan: Plan, study: Study) -> None:
             f"{job.label:{width}}  {epochs:>12}  {operations_of(job, dataset) / job.epochs / 1e9:12,.1f}  "
             f"{len(job.needed_by) or 1:9}  {duration(plan.seconds[job.key]):>9}"
         )
-    # A run that only has a damaged file to mend may have more epochs than are wanted, and has none left.
-    share = {job.key: max(0.0, 1 - plan.done[job.key] / job.epochs) for job in missing}
-    images = sum(share[job.key] * job.epochs * cost.training_images(job.experiment, sizes[0]) for job in missing)
-    operations = sum(share[job.key] * operations_of(job, dataset) for job in missing)
-    disk = sum(cost.disk_bytes(job.experiment, sizes[0]) for job in missing)
-    is_unfolding = options.device < 0 and resolve(options.engine, options.device) == "chainer"
-    memory = max(cost.memory_bytes(job.experiment, *sizes, is_unfolding) for job in missing)
-    one = sum(plan.seconds.values())
+    totals = totals_of(plan, study)
     print(f"\nruns to train     {len(missing)}")
-    print(f"images            {images:,.0f} to train on")
-    print(f"operations        {operations:.3g} FLOP, as direct convolutions")
-    print(f"disk              {size(disk)} in {options.results}")
-    together = f"; {plan.places} at a time: {size(memory * plan.places)}" if plan.places > 1 else ""
-    print(f"memory            about {size(memory)} for the largest run{together}")
-    speed = f" ({operations / one / 1e9:,.1f} GFLOP/s)" if one else ""
-    print(f"time, one place   {duration(one)}{speed}")
+    print(f"images            {totals.images:,.0f} to train on")
+    print(f"operations        {totals.operations:.3g} FLOP, as direct convolutions")
+    print(f"disk              {size(totals.disk)} in {study.options.results}")
+    together = f"; {plan.places} at a time: {size(totals.memory * plan.places)}" if plan.places > 1 else ""
+    print(f"memory            about {size(totals.memory)} for the largest run{together}")
+    speed = f" ({totals.operations / totals.seconds / 1e9:,.1f} GFLOP/s)" if totals.seconds else ""
+    print(f"time, one place   {duration(totals.seconds)}{speed}")
     if plan.places > 1:
         print(f"time, {plan.places} places    {duration(plan.total)}, longest runs first")
     print(f"timed             {plan.batches} batches of {plan.networks} different networks")

@@ -29,10 +29,25 @@ def cells_of(row: Row, data_name: str, is_report_scale: bool) -> tuple[str, ...]
     return (row.panel, row.series, *values, *gaps, *ranks, shown(row.tau, "+.2f"), data_name + note)
 
 
-def table(rows: Sequence[Row], data_name: str, is_report_scale: bool) -> str:
-    """The comparison as text, for a terminal."""
-    cells = [header(is_report_scale), *(cells_of(row, data_name, is_report_scale) for row in rows)]
-    return format_table(cells, left=(0, 1, len(cells[0]) - 1))
+def table(rows: Sequence[Row], is_report_scale: bool) -> str:
+    """The comparison as text, for a terminal; its data is named above it."""
+    *names, _ = header(is_report_scale)
+    cells = [(*names, ""), *(cells_of(row, "", is_report_scale) for row in rows)]
+    return format_table(cells, left=(0, 1, len(names)))
+
+
+def key_of(rows: Sequence[Row], is_report_scale: bool) -> str:
+    """What the columns of `table` mean, in a line."""
+    spread = ["±: half the distance from the lowest to the highest seed"]
+    gaps = ["mean |gap|: mean distance from the report over the common epochs, in points"]
+    return "; ".join(
+        [
+            *(spread if any(row.seeds - row.diverged > 1 for row in rows) else []),
+            *(gaps if is_report_scale else []),
+            "rank 1 is the best",
+            "tau: Kendall's, between our order and the report's, from +1 (the same) to -1 (reversed)",
+        ]
+    )
 
 
 def order_sentence(order: PanelOrder) -> str:

@@ -60,7 +60,7 @@ class Look(NamedTuple):
         return to_hex([0.72 * part for part in to_rgb(self.colour)])
 
 
-REPORT_LOOK = Look(INK, "")
+REPORT_LOOK, OWN_LOOK = Look(INK, ""), Look(INK, "o")
 # The baseline is one run wherever it is drawn, under whatever name, and nothing else is blue.
 BASELINE_LOOK = Look(BLUE, "o")
 LOOKS = MappingProxyType(

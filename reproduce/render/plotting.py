@@ -21,6 +21,7 @@ from reproduce.render.looks import (
     HEADING_SIZE,
     INK,
     NAME_SIZE,
+    OWN_LOOK,
     PANEL_SIZE,
     PNG_DOTS_PER_INCH,
     REPORT_LOOK,
@@ -210,6 +211,46 @@ def candidates_panel(
         thickness = 2.4 if is_chosen else 1.1
         lines.append(Line(curve, looks[curve.series], name, notes.get(curve.series, ""), thickness=thickness))
     return Panel(title, report.quantity, lines, stamp)
+
+
+def own_run_picture(
+    title: str,
+    report: Sequence[Curve],
+    own: Sequence[Curve],
+    marked: Sequence[Curve],
+    caption: Sequence[str],
+    stamp: str = "",
+    notes: Mapping[str, str] = NOTHING,
+    explained: Mapping[str, str] = NOTHING,
+) -> Figure:
+    """All of the report's curves of some panels dashed, and one run in black over them.
+
+    Args:
+        report: of the figure; those whose panel is none of the run's are left out.
+        own: the run, once for each panel.
+        marked: of the report's curves, those to draw thicker.
+        caption: as for `curves_picture`.
+        stamp: across the curves: `stamp_of`.
+        notes: beneath the run's name, by panel.
+        explained: what to print in place of a panel's or a series' name.
+    """
+    looks = looks_of(curve.series for curve in report)
+    panels = []
+    for one in own:
+        theirs = [curve for curve in report if (curve.panel, curve.quantity) == (one.panel, one.quantity)]
+        lines = []
+        for curve in theirs:
+            is_marked = any(curve is other for other in marked)
+            name, note = explained.get(curve.series, curve.series), "nearest settings" if is_marked else ""
+            look, thickness = looks[curve.series], 2.4 if is_marked else 1.1
+            lines.append(Line(curve, look, name, note, is_dashed=True, has_markers=False, thickness=thickness))
+        lines.append(Line(one, OWN_LOOK, one.series, notes.get(one.panel, "")))
+        panels.append(Panel(explained.get(one.panel, one.panel), one.quantity, lines, stamp))
+    columns = len(panels) if len(panels) <= len(HEIGHT_OF_ONE_ROW) else 2
+    rows = [Row(row) for row in _in_rows(panels, columns)]
+    height = HEIGHT_OF_ONE_ROW[columns - 1] if len(rows) == 1 else HEIGHT_IN_GRID
+    key = [(OWN_LOOK, False, own[0].series), (Look(SOFT_INK, ""), True, REPORT_NAME)]
+    return _compose(title, rows, columns, height, caption, key)
 
 
 def save_picture(figure: Figure, path: Path, suffixes: Sequence[str] = SUFFIXES) -> list[Path]:

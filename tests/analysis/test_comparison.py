@@ -9,7 +9,7 @@ from scipy import stats
 
 from reproduce.analysis.comparison import kendall_tau, last_values, orders
 from reproduce.analysis.curves import Curve
-from reproduce.render.comparison import COLUMNS, order_sentence, table, write_comparison
+from reproduce.render.comparison import COLUMNS, key_of, order_sentence, table, write_comparison
 
 
 def curve(series, values, quantity="train error (%)", panel="", first_epoch=0):
@@ -70,13 +70,13 @@ def test_a_series_of_which_all_seeds_diverged_comes_last():
     rows = last_values(REPORT, ours)
     assert [(row.series, row.our_rank, row.diverged) for row in rows] == [("a", 3, 2), ("b", 1, 0), ("c", 2, 0)]
     assert math.isnan(rows[0].gap)
-    assert "2 of 2 seeds diverged" in table(rows, "data", is_report_scale=True)
+    assert "2 of 2 seeds diverged" in table(rows, is_report_scale=True)
 
 
 def test_reduced_scales_show_the_order_and_no_gap(tmp_path):
     rows = last_values(REPORT, [curve("a", [50, 43]), curve("b", [60, 55]), curve("c", [90, 70])])
-    assert "gap" in table(rows, "data", is_report_scale=True)
-    assert "gap" not in table(rows, "data", is_report_scale=False)
+    assert "gap" in table(rows, is_report_scale=True)
+    assert "gap" not in table(rows, is_report_scale=False)
     path = tmp_path / "comparison.csv"
     for is_report_scale, gap in ((True, "3.0000"), (False, "")):
         write_comparison(path, [(2, row) for row in rows], "quick", "some data", False, is_report_scale)
@@ -92,7 +92,14 @@ def test_synthetic_results_say_so(tmp_path):
     write_comparison(tmp_path / "c.csv", [(2, row) for row in rows], "quick", "synthetic images", True, False)
     with (tmp_path / "c.csv").open(newline="") as stream:
         assert all("synthetic" in row["quantity"] and "synthetic" in row["data"] for row in csv.DictReader(stream))
-    assert all("synthetic" in line for line in table(rows, "synthetic images", False).splitlines()[1:])
+
+
+def test_the_key_explains_what_the_table_has():
+    rows = last_values(REPORT, [curve("a", [[50, 43], [52, 45]]), curve("b", [60, 55]), curve("c", [90, 70])])
+    assert "±1.0" in table(rows, False) and "±: half the distance" in key_of(rows, False)
+    assert "mean |gap|" not in key_of(rows, False) and "mean |gap|: " in key_of(rows, True)
+    assert "tau: Kendall's" in key_of(rows, False)
+    assert "±" not in key_of(rows[1:], True)
 
 
 def test_the_order_in_words():
@@ -111,7 +118,7 @@ def test_a_series_that_the_report_lacks_is_in_the_table_and_in_no_order():
     ]
     assert orders(rows)[0].ours == ("a", "b")
     assert math.isnan(rows[2].gap)
-    assert "not in the report" in table(rows, "data", is_report_scale=True).splitlines()[3]
+    assert "not in the report" in table(rows, is_report_scale=True).splitlines()[3]
 
 
 def test_a_figure_without_any_report_curve_is_compared_without_ranks():

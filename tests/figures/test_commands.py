@@ -107,6 +107,8 @@ def test_claims_are_decided_printed_and_written(tmp_path, trained, capsys):
     assert len(trained) == 1
     assert "others-max" in printed
     assert "SYNTHETIC DATA" in printed
+    # Once, above the table.
+    assert printed.count(DATASET.name) == 1
     with (drawn(tmp_path) / "claims.csv").open(newline="") as stream:
         rows = {row["id"]: row for row in csv.DictReader(stream)}
     assert len(rows) == 24
@@ -142,6 +144,9 @@ def test_compare_prints_every_figure_that_is_there(tmp_path, trained, no_ink, ca
     command.main(["compare", *arguments(tmp_path)])
     printed = capsys.readouterr().out
     assert "Figure 2. Depth" in printed
+    # Once above each figure's table; what its columns mean, once for all.
+    assert printed.count(DATASET.name) == 8
+    assert printed.count("±: half") == printed.count("tau: Kendall's") == 1
     assert "Figure 10 has not been trained with these settings: make figure-10 PROFILE=smoke" in printed
     with (drawn(tmp_path) / "comparison.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
@@ -173,7 +178,7 @@ def test_the_report_is_written_from_what_is_there(tmp_path, trained, no_ink, cap
 def test_wrong_usage_is_one_line_and_exit_2(tmp_path):
     done = run_python("-m", "figures", "claim", cwd=tmp_path)
     assert done.returncode == 2
-    names = "all, plan, claims, compare, publish, report or figure-1 to figure-10"
+    names = "all, plan, claims, compare, own-run, publish, report or figure-1 to figure-10"
     expected = f"expected {names} (did you mean claims?); found 'claim'"
     assert done.stderr == f"python -m figures: {expected}\n"
 

@@ -106,3 +106,24 @@ def test_a_number_out_of_range_is_named(settings, message):
         Conv_NN(**settings)
     with pytest.raises(BadInput, match=message):
         Experiment(**settings)
+
+
+def test_predictions_need_no_labels_and_are_those_of_the_test():
+    np.random.seed(0)
+    model = Conv_NN(width=0.0625, dropout=0.5)
+    images, labels = np.random.rand(7, 3, 32, 32).astype(np.float32), np.arange(7, dtype=np.int32)
+    model(images, labels)  # gives batch normalization running averages
+    found = model.predict(images, batch_size=3)
+    assert (found.shape, found.dtype) == ((7, 10), np.float32)
+    np.testing.assert_allclose(found.sum(axis=1), 1, rtol=1e-5)
+    with chainer.using_config("train", False):
+        loss, _ = model(images, labels)
+        np.testing.assert_allclose(found, chainer.functions.softmax(model.logits(images)).array, rtol=1e-4)
+    assert -np.log(found[labels, labels]).mean() == pytest.approx(float(loss.array), rel=1e-4)
+    assert chainer.config.train and model.predict(images[:0]).shape == (0, 10)
+
+
+@pytest.mark.parametrize("images", [np.zeros((2, 32, 32, 3), np.float32), np.zeros((2, 3, 32, 32), np.uint8)])
+def test_images_of_another_form_are_named(images):
+    with pytest.raises(BadInput, match=r"^images: expected \(N, 3, 32, 32\) float32; found \(2, .* (float32|uint8)$"):
+        Conv_NN(width=0.0625).predict(images)
