@@ -191,7 +191,7 @@ def _notes(own: Sequence[Curve], nearest: Sequence[Curve]) -> dict[str, str]:
 
 
 def gap_table(own: Sequence[Curve], report: Sequence[Curve], nearest: Sequence[Curve]) -> str:
-    """The run beside each of the report's curves in its panels, as text; percent and points."""
+    """The run compared with each of the curves in its panels, as text; percent and points."""
     cells = [("panel", "report's curve", "epochs of both", "mean |gap|", "")]
     for curve in own:
         for other in report:

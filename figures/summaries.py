@@ -59,7 +59,7 @@ def _about(command: str, study: Study) -> dict[str, Any]:
 def comparison_summary(
     rows: Mapping[int, Sequence[Row]], figures: Mapping[int, Figure], study: Study
 ) -> dict[str, Any]:
-    """The figures that are there beside the report's.
+    """The figures that are there, compared with the report's.
 
     Args:
         rows: of each figure that is there, by its number.
