@@ -41,7 +41,7 @@ setup(
     package_dir={"": "."},
     packages=find_packages(include=["reproduce*", "figures*"]),
     cmdclass={"build_py": BuildWithStartup},
-    package_data={"": ["*/*.csv"]},
+    package_data={"": ["*/*.csv", "*.css"]},
     # What the published figures, claims and comparisons were made from, for whoever has the wheel alone.
     data_files=[
         (f"share/conv-nn-report/{folder.name}", sorted(map(str, folder.glob("*.csv")))) for folder in PUBLISHED
@@ -52,6 +52,7 @@ setup(
         "scipy>=1.9",
         "h5py>=3.9",
         "matplotlib>=3.6",
+        "pillow>=9.1",
         "numba>=0.57",
         "requests>=2.28",
         "tqdm>=4.60",
@@ -71,6 +72,7 @@ setup(
             "threadpoolctl>=3.1",
             "nbclient>=0.10",
             "ipykernel>=6.29",
+            "axe-core-python>=0.1",
         ],
         "bench": ["torch>=2.1"],
         # `ctk` brings CUDA's libraries; the machine has to have NVIDIA's driver alone.

@@ -23,6 +23,7 @@ from figures.figure import (
 )
 from figures.page import layout
 from figures.page.content import gather
+from figures.page.place import Place
 from figures.publish.folder import PUBLISHED, PublishOptions, publish
 from figures.publish.headline import update
 from figures.sections import CLAIMS, FIGURES, SERIES, networks_timed, parse_target, runs_for
@@ -198,7 +199,7 @@ def report_command(options: Options) -> None:
     """Write report.html from what is there; nothing is trained for it."""
     study = Study.of(options)
     path = study.folder / "report.html"
-    layout.write(path, gather(study))
+    layout.write(path, gather(study), Place())
     print(f"report: {path}", flush=True)
 
 

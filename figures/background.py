@@ -129,11 +129,11 @@ def make_figure_1(folder: Path) -> None:
     print(f"figure-1: {', '.join(map(str, [*files, path.with_suffix('.csv')]))}", flush=True)
 
 
-def write_tables(folder: Path) -> dict[str, list[Path]]:
-    """Write every table as CSV, Markdown, LaTeX and PNG into a folder `tables`; the files written, by its name."""
+def write_tables(folder: Path, has_pictures: bool = True) -> dict[str, list[Path]]:
+    """Write every table as CSV, Markdown, LaTeX and perhaps PNG into a folder `tables`; the files, by its name."""
     folder = folder / "tables"
     folder.mkdir(exist_ok=True)
-    return {table.name: write_table(table, folder) for table in tables()}
+    return {table.name: write_table(table, folder, has_pictures) for table in tables()}
 
 
 def make_tables(folder: Path) -> None:

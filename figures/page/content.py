@@ -1,16 +1,23 @@
 """What there is to say of each section of the report now: pictures, comparisons, verdicts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from figures import background
 from figures.claims.decide import Decision, decide_all
 from figures.figure import caption_of, compare, curves_of, draw_figure, jobs_of, missing_runs
+from figures.nearness import Pair, nearness_picture, pairs_of
 from figures.sections import CLAIMS, FIGURES, SERIES, runs_for
 from reproduce.analysis.comparison import PanelOrder, Row, orders
 from reproduce.plan import step_times
+from reproduce.render.plotting import save_picture
 from reproduce.store.provenance import Origins
 from reproduce.study import Study
+from reproduce.sweep.jobs import Job
+from reproduce.unstated.answers import picture_of
+from reproduce.unstated.candidates import QUESTIONS
+from reproduce.unstated.race import Answer, race, runs_of
 
 
 @dataclass(frozen=True)
@@ -21,15 +28,24 @@ class Content:
         pictures: the PNG file of each figure that has been made.
         captions: what the numbers of each of them are from, in sentences; figure 1 has none.
         rows: the comparison of each of them with the report's; figure 1 has none.
+        missing: of each figure that has not been made, how many of how many runs are missing or unfinished.
+        pairs: at the report's scale, all of its curves, each with what there is of ours.
+        answers: at the report's scale, which candidates for unstated settings are nearest.
+        nearness, settings: the PNG files that show these two, where there is anything to show.
         origins: of all runs that the page is made of.
         seconds: the time that all of them took.
     """
 
     study: Study
-    pictures: dict[int, Path]
-    captions: dict[int, list[str]]
-    rows: dict[int, list[Row]]
+    pictures: Mapping[int, Path]
+    captions: Mapping[int, list[str]]
+    rows: Mapping[int, list[Row]]
+    missing: Mapping[int, tuple[int, int]]
     decisions: list[Decision]
+    pairs: list[Pair]
+    answers: list[Answer]
+    nearness: Path | None
+    settings: Path | None
     origins: Origins
     runs: int
     seconds: float
@@ -49,17 +65,45 @@ def gather(study: Study) -> Content:
     folder = study.folder
     folder.mkdir(parents=True, exist_ok=True)
     background.make_figure_1(folder)
-    pictures, rows, captions = {1: folder / "figure-1.png"}, {}, {}
+    pictures, rows, captions, missing = {1: folder / "figure-1.png"}, {}, {}, {}
     for number, figure in FIGURES.items():
-        if not missing_runs(jobs_of(figure, study), study):
-            ours = curves_of(figure, study)
-            draw_figure(figure, ours, study)
-            pictures[number] = folder / f"{figure.name}.png"
-            rows[number] = compare(figure, ours)
-            captions[number] = [*filter(None, caption_of(figure, study))]
+        needed = jobs_of(figure, study)
+        if lacking := missing_runs(needed, study):
+            missing[number] = lacking, len({job.key for job in needed})
+            continue
+        ours = curves_of(figure, study)
+        draw_figure(figure, ours, study)
+        pictures[number] = folder / f"{figure.name}.png"
+        rows[number] = compare(figure, ours)
+        captions[number] = [*filter(None, caption_of(figure, study))]
     times = step_times.read_times(folder / "times.json", study.dataset.fingerprint)
     decisions = decide_all(CLAIMS, study, times, SERIES)
-    wanted = [job.experiment for target in ("claims", "all-figures") for job in runs_for(target, study)]
-    present = {one.key: one for one in wanted if study.history(one)}.values()
-    seconds = sum(row.seconds for one in present for row in study.history(one))
-    return Content(study, pictures, captions, rows, decisions, study.origins(present), len(present), seconds)
+    pairs = pairs_of(study) if study.is_report_scale else []
+    answers = race(QUESTIONS, study) if study.is_report_scale else []
+    nearness, settings = nearness_picture(pairs, study), picture_of(answers, study)
+    wanted = [*runs_for("claims", study), *runs_for("all-figures", study), *_runs_of_candidates(answers, study)]
+    present = {job.key: job.experiment for job in wanted if study.history(job.experiment)}.values()
+    return Content(
+        study,
+        pictures,
+        captions,
+        rows,
+        missing,
+        decisions,
+        pairs,
+        answers,
+        save_picture(nearness, folder / "nearness")[0] if nearness else None,
+        save_picture(settings, folder / "settings")[0] if settings else None,
+        study.origins(present),
+        len(present),
+        sum(row.seconds for one in present for row in study.history(one)),
+    )
+
+
+def _runs_of_candidates(answers: list[Answer], study: Study) -> list[Job]:
+    return [
+        job
+        for answer in answers
+        for one in answer.standings
+        for job in runs_of(one.candidate, answer.question, study, one.trained)
+    ]

@@ -10,10 +10,11 @@ from typing import Any
 
 from figures import background
 from figures.claims.tables import write_claims, write_effects
+from figures.nearness import write_nearness
 from figures.page import layout
 from figures.page.content import Content, gather
+from figures.page.place import Place
 from figures.publish import exchange
-from figures.publish.nearness import nearness_picture, pairs_of, write_nearness
 from figures.publish.runs import restore_runs, write_runs
 from figures.publish.times import publish_times, restore_times
 from figures.sections import FIGURES, runs_for
@@ -24,13 +25,11 @@ from reproduce.files import csv_bytes, read_at_most, write_atomically, write_jso
 from reproduce.plan.plan import make_plan
 from reproduce.profiles import Options
 from reproduce.render.comparison import write_comparison
-from reproduce.render.plotting import save_picture
 from reproduce.store.provenance import Origins
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.unstated.answers import infer_command, write_answers
-from reproduce.unstated.candidates import QUESTIONS
-from reproduce.unstated.race import Answer, last_epoch, race, runs_of
+from reproduce.unstated.race import Answer, last_epoch, runs_of
 
 PUBLISHED = Path("docs") / "results"
 SUMMARY, SETTINGS = "summary.json", "settings.md"
@@ -69,7 +68,7 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
         content = gather(study)
         # Its commands are for other machines.
         content = replace(content, study=replace(study, options=options.portable()))
-        _write(new, content, study, os.path.relpath(out, settings_page.parent) if settings_page else "")
+        _write(new, out, content, study, settings_page.parent if settings_page else None)
         settings = new / SETTINGS
         page = settings.read_bytes() if settings_page and settings.exists() else None
         if page is not None:
@@ -115,29 +114,29 @@ def _identity(study: Study) -> dict[str, Any]:
     }
 
 
-def _write(new: Path, content: Content, study: Study, picture_at: str) -> None:
-    """Write a publication into an empty folder."""
+def _write(new: Path, out: Path, content: Content, study: Study, docs: Path | None) -> None:
+    """Write a publication into an empty folder that will be `out`; its pages and the project's in `docs` are linked."""
     options, dataset = study.options, study.dataset
     for picture in content.pictures.values():
         for suffix in (".png", ".csv"):
             shutil.copyfile(picture.with_suffix(suffix), new / picture.with_suffix(suffix).name)
-    background.write_tables(new)
+    # The page has them as HTML: pictures of them would be the largest files here.
+    background.write_tables(new, has_pictures=False)
     write_claims(new / "claims.csv", content.decisions, options.profile, dataset)
     write_effects(new / "effects.csv", content.decisions)
     publish_times(new, study)
     rows = [(number, row) for number, of_figure in content.rows.items() for row in of_figure]
     write_comparison(new / "comparison.csv", rows, options.profile, dataset.name, False, study.is_report_scale)
-    layout.write(new / "report.html", content)
-    answers = race(QUESTIONS, study) if study.is_report_scale else []
-    wanted = targets(study, answers)
+    place = Place(has_pictures_inside=False, docs=Path(os.path.relpath(docs, out)).as_posix() if docs else "")
+    layout.write(new / "report.html", content, place)
+    wanted = targets(study, content.answers)
     present = _present(wanted, study)
     origins = study.origins(one for one, _ in present.values())
-    if answers:
-        write_answers(new, answers, study, picture_at, (".png",))
-        pairs = pairs_of(study)
-        write_nearness(new / "nearness.csv", pairs, study)
-        if nearness := nearness_picture(pairs, study):
-            save_picture(nearness, new / "nearness", (".png",))
+    if study.is_report_scale:
+        write_answers(new, content.answers, study, os.path.relpath(out, docs) if docs else "", (".png",))
+        write_nearness(new / "nearness.csv", content.pairs, study)
+    if content.nearness:
+        shutil.copyfile(content.nearness, new / content.nearness.name)
     write_runs(new, present, study)
     missing = _write_missing(new / "missing.csv", wanted, study)
     write_json(new / SUMMARY, _summary(content, origins, len(present), missing))

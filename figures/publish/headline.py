@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, REPORT_DECISIONS
-from figures.publish.nearness import is_mostly_there, spread_of_the_report
+from figures.nearness import is_mostly_there, spread_of_the_report
 from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURES, SECTIONS
 from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
+from PIL import Image
 
 from reproduce.analysis.curves import Curve
 from reproduce.files import write_atomically
@@ -265,9 +266,19 @@ def save_picture(figure: Figure, path: Path, suffixes: Sequence[str] = SUFFIXES)
         for suffix in suffixes:
             image = io.BytesIO()
             figure.savefig(image, format=suffix[1:], dpi=PNG_DOTS_PER_INCH, metadata=metadata[suffix])
-            write_atomically(path.with_suffix(suffix), image.getvalue())
+            content = _in_a_palette(image) if suffix == ".png" else image.getvalue()
+            write_atomically(path.with_suffix(suffix), content)
             written.append(path.with_suffix(suffix))
     return written
+
+
+def _in_a_palette(png: io.BytesIO) -> bytes:
+    """The same picture in 256 colours: a third as large, and no pixel differs by more than an eye can see."""
+    smaller = io.BytesIO()
+    with Image.open(png) as picture:
+        few = picture.convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(smaller, "png", optimize=True, dpi=(PNG_DOTS_PER_INCH, PNG_DOTS_PER_INCH))
+    return smaller.getvalue()
 
 
 def _in_rows(items: Sequence[Any], columns: int) -> list[Sequence[Any]]:

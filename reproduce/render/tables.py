@@ -191,10 +191,11 @@ def _fill(axes: Axes, table: Table, widths: Sequence[float], body: float) -> Non
         write(MARGIN, 2.8 + len(table.rows) + i, note, fontsize=FONT_SIZE - 1, color=SOFT_INK)
 
 
-def write_table(table: Table, folder: Path) -> list[Path]:
-    """Write a table as CSV, Markdown, LaTeX and PNG into a folder that exists; the files written."""
+def write_table(table: Table, folder: Path, has_picture: bool = True) -> list[Path]:
+    """Write a table as CSV, Markdown, LaTeX and perhaps PNG into a folder that exists; the files written."""
     path = folder / table.name
     texts = {".csv": as_csv(table), ".md": as_markdown(table), ".tex": as_latex(table)}
     for suffix, text in texts.items():
         write_atomically(path.with_suffix(suffix), text.encode())
-    return [*map(path.with_suffix, texts), *save_picture(picture(table), path, (".png",))]
+    pictures = save_picture(picture(table), path, (".png",)) if has_picture else []
+    return [*map(path.with_suffix, texts), *pictures]

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figures.nearness import nearness_picture, pairs_of
 from figures.publish import exchange, headline
 from figures.publish import folder as publication
-from figures.publish.nearness import nearness_picture, pairs_of
 from figures.publish.runs import restore_runs
 from figures.sections import CLAIMS, FIGURES
 from reproduce import study

@@ -21,6 +21,16 @@ Promise.all([...document.images].map(image => image.decode().then(() => true, ()
     alternative: image.alt,
   }))))
 """
+FOCUSED = """
+(() => {
+  const element = document.activeElement, style = getComputedStyle(element);
+  return JSON.stringify({
+    tag: element.tagName,
+    text: (element.getAttribute('aria-label') || element.textContent).trim(),
+    is_marked: style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2,
+  });
+})()
+"""
 
 
 @dataclass
@@ -32,6 +42,7 @@ class Visit:
         errors: script errors, and what the browser logged as an error.
         pictures: of each, whether it was drawn, and its alternative text.
         values: of the expressions asked for.
+        focused: where the Tab key led, one press after the other.
         screenshot: PNG of the whole page.
     """
 
@@ -39,6 +50,7 @@ class Visit:
     errors: list[str] = field(default_factory=list)
     pictures: list[dict[str, Any]] = field(default_factory=list)
     values: list[Any] = field(default_factory=list)
+    focused: list[dict[str, Any]] = field(default_factory=list)
     screenshot: bytes = b""
 
 
@@ -47,15 +59,37 @@ def find_chromium() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-def visit(path: Path, width: int, expressions: tuple[str, ...] = (), with_screenshot: bool = False) -> Visit:
+def _command(profile: str) -> list[str]:
+    command = [find_chromium(), "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={profile}"]
+    return [*command, "--no-first-run", "--disable-background-networking"]
+
+
+def printed_pages(path: Path) -> int:
+    """How many sheets of paper a page takes, by its own print style."""
+    with tempfile.TemporaryDirectory() as profile:
+        pdf = Path(profile) / "page.pdf"
+        command = [*_command(profile), "--no-pdf-header-footer", f"--print-to-pdf={pdf}", path.resolve().as_uri()]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+        return len(re.findall(rb"/Type\s*/Page\b", pdf.read_bytes()))
+
+
+def visit(
+    path: Path,
+    width: int,
+    expressions: tuple[str, ...] = (),
+    with_screenshot: bool = False,
+    is_dark: bool = False,
+    tabs: int = 0,
+) -> Visit:
     """Open a page from disk in a window so many pixels wide.
 
     Args:
         expressions: JavaScript whose values are wanted, after the page has been drawn.
+        is_dark: whether the reader prefers light text on a dark page.
+        tabs: how often the Tab key is pressed, after all else.
     """
     with tempfile.TemporaryDirectory() as profile:
-        command = [find_chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--remote-debugging-port=0"]
-        command += [f"--user-data-dir={profile}", "--no-first-run", "--disable-background-networking", "about:blank"]
+        command = [*_command(profile), "--remote-debugging-port=0", "about:blank"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as browser:
             try:
                 address = next(
@@ -63,14 +97,23 @@ def visit(path: Path, width: int, expressions: tuple[str, ...] = (), with_screen
                     for line in browser.stderr
                     if (found := re.search(r"DevTools listening on (ws://\S+)", line))
                 )
-                return asyncio.run(asyncio.wait_for(_visit(address, path, width, expressions, with_screenshot), 60))
+                visiting = _visit(address, path, width, expressions, with_screenshot, is_dark, tabs)
+                return asyncio.run(asyncio.wait_for(visiting, 120))
             finally:
                 browser.terminate()
                 browser.stderr.close()
                 browser.wait(20)
 
 
-async def _visit(address: str, path: Path, width: int, expressions: tuple[str, ...], with_screenshot: bool) -> Visit:
+async def _visit(
+    address: str,
+    path: Path,
+    width: int,
+    expressions: tuple[str, ...],
+    with_screenshot: bool,
+    is_dark: bool,
+    tabs: int,
+) -> Visit:
     # A whole page's screenshot comes as one message.
     socket = await websocket_connect(address, max_message_size=200 * 2**20)
     seen, number, result = [], 0, Visit()
@@ -98,11 +141,17 @@ async def _visit(address: str, path: Path, width: int, expressions: tuple[str, .
         await call(f"{domain}.enable", session)
     size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     await call("Emulation.setDeviceMetricsOverride", session, **size)
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
+    await call("Emulation.setEmulatedMedia", session, features=[scheme])
     await call("Page.navigate", session, url=path.resolve().as_uri())
     while not any(event["method"] == "Page.loadEventFired" for event in seen):
         seen.append(json.loads(await socket.read_message()))
     result.pictures = json.loads(await evaluate(PICTURES))
     result.values = [await evaluate(expression) for expression in expressions]
+    for _ in range(tabs):
+        for kind in ("rawKeyDown", "keyUp"):
+            await call("Input.dispatchKeyEvent", session, type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
+        result.focused.append(json.loads(await evaluate(FOCUSED)))
     if with_screenshot:
         shot = await call("Page.captureScreenshot", session, format="png", captureBeyondViewport=True)
         result.screenshot = base64.b64decode(shot["data"])

@@ -41,6 +41,35 @@ class Pair(NamedTuple):
         """(C,) int: the epochs of the report's curve that ours has as well."""
         return self.report.epochs[self.report.epochs < len(self.ours.epochs)]
 
+    @property
+    def is_mostly_there(self) -> bool:
+        """Whether ours has at least half of the epochs of the report's curve."""
+        return is_mostly_there(len(self.common), len(self.report.epochs))
+
+    @property
+    def gap(self) -> float:
+        """Mean |ours - the report's| over the common epochs, points; not a number if there are none."""
+        return gap_to(self.report, self.ours, len(self.ours.epochs))
+
+    @property
+    def signed_gap(self) -> float:
+        """Mean of ours minus the report's over the common epochs, points."""
+        return float((self.ours.mean()[self.common] - self.report_mean).mean())
+
+    @property
+    def report_mean(self) -> np.ndarray:
+        """(C,) float: the report's curve at the common epochs, percent."""
+        return self.report.mean()[np.isin(self.report.epochs, self.common)]
+
+    @property
+    def is_chosen_on(self) -> bool:
+        """Whether a setting of this curve's run was chosen by this very curve."""
+        return any(_name(self.series) == _name(one) for q in QUESTIONS if not q.is_known for one in q.curves)
+
+
+def _name(series: Series) -> tuple[object, ...]:
+    return series.figure, series.panel, series.name, series.quantity
+
 
 def pairs_of(study: Study) -> list[Pair]:
     """All curves of the report's figures, each with what the results store has of it."""
@@ -64,37 +93,25 @@ def spread_of_the_report() -> float:
     return float(abs(first - (100 - second)).mean())
 
 
-def _is_chosen_on(series: Series) -> bool:
-    """Whether a setting of this curve's run was chosen by this very curve."""
-    return any(
-        (one.figure, one.panel, one.name, one.quantity) == (series.figure, series.panel, series.name, series.quantity)
-        for question in QUESTIONS
-        if not question.is_known
-        for one in question.curves
-    )
-
-
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
     """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
     made = study.scale.seeds, study.options.profile, study.dataset.name
     rows = []
     for pair in pairs:
-        chosen_on = "yes" if _is_chosen_on(pair.series) else "no"
+        chosen_on = "yes" if pair.is_chosen_on else "no"
         rows.append((*_row(pair), study.experiment(pair.series.settings, 0).key, chosen_on, *made))
     write_atomically(path, csv_bytes([COLUMNS, *rows]))
 
 
 def _row(pair: Pair) -> Sequence[object]:
-    report, ours, common = pair.report, pair.ours, pair.common
-    counts = len(ours.epochs), len(common), len(report.epochs)
+    common, ours = pair.common, pair.ours.mean()
+    counts = len(ours), len(common), len(pair.report.epochs)
     compared: Sequence[object] = ("", "", "", "", "")
     if len(common):
-        last, gap = common[-1], gap_to(report, ours, len(ours.epochs))
-        signed = float((ours.mean()[common] - report.mean()[np.isin(report.epochs, common)]).mean())
-        values = (gap, signed, ours.mean()[last], report.mean()[report.epochs == last][0])
+        values = (pair.gap, pair.signed_gap, ours[common[-1]], pair.report_mean[-1])
         written = [f"{number:.4f}" for number in values]
-        compared = (*written[:2], last, *written[2:])
-    return (pair.series.figure, *report[:3], *counts, *compared)
+        compared = (*written[:2], common[-1], *written[2:])
+    return (pair.series.figure, *pair.report[:3], *counts, *compared)
 
 
 def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
@@ -102,7 +119,7 @@ def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
     report, ours, notes = [], [], {}
     explained: dict[str, str] = {}
     for pair in pairs:
-        if not is_mostly_there(len(pair.common), len(pair.report.epochs)):
+        if not pair.is_mostly_there:
             continue
         figure, panel = FIGURES[pair.series.figure], pair.report.panel  # type: ignore[index]  # all are of a figure
         name = ", ".join(filter(None, (f"Figure {figure.number}", figure.explained.get(panel, panel))))
@@ -110,8 +127,7 @@ def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
         report.append(pair.report._replace(panel=name))
         ours.append(pair.ours._replace(panel=name))
         until = f" to epoch {pair.common[-1]}" if pair.common[-1] < pair.report.epochs[-1] else ""
-        gap = gap_to(pair.report, pair.ours, len(pair.ours.epochs))
-        notes[ours[-1][:3]] = f"gap {gap:.1f}{until}" if np.isfinite(gap) else ""
+        notes[ours[-1][:3]] = f"gap {pair.gap:.1f}{until}" if np.isfinite(pair.gap) else ""
     if not ours:
         return None
     return curves_picture(

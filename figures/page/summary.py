@@ -1,0 +1,134 @@
+"""The top of the page: what is here and what is not, how near it comes, and what its settings are from."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from figures.claims.decide import ARITHMETIC
+from figures.figure import scale_sentence
+from figures.nearness import Pair
+from figures.page.content import Content
+from figures.page.place import Place
+from figures.sections import FIGURES
+from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS
+from reproduce.render import html
+from reproduce.render.comparison import orders_sentence
+from reproduce.text import counted, shown
+from reproduce.unstated.answers import verdict
+from reproduce.unstated.known import KNOWN
+
+
+def opening(content: Content) -> list[str]:
+    """Beneath the title: whose results these are, and what may be concluded from them."""
+    study = content.study
+    dataset, scale = study.dataset, study.scale
+    parts = []
+    if dataset.is_synthetic:
+        banner = "SYNTHETIC DATA. All results below are on a procedural stand-in: they say nothing about CIFAR-10."
+        parts.append(html.paragraph(banner, "banner"))
+    tested = sum(decision.verdict != NOT_TESTED for decision in content.decisions)
+    width = "the report's width" if scale.width == 1 else f"width {scale.width:g} of the report's"
+    parts.append(
+        html.paragraph(
+            f"{len(content.pictures)} of the report's {len(FIGURES) + 1} figures and {tested} of its "
+            f"{len(content.decisions)} claims, made again with its own network in Chainer: {study.options.profile} "
+            f"profile, {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
+            f"{width}, {counted(scale.seeds, 'seed')}.",
+            "lead",
+        )
+    )
+    if (sentence := scale_sentence(study)) and not dataset.is_synthetic:
+        parts.append(html.paragraph(sentence, "notice"))
+    return parts
+
+
+def summary(content: Content) -> list[str]:
+    """What is here and what is not, counted and by name."""
+    computed = [one for one in content.decisions if one.report_decision == ARITHMETIC]
+    by_runs = Counter(one.verdict for one in content.decisions if one.report_decision != ARITHMETIC)
+    mark = " on synthetic data" if content.study.dataset.is_synthetic else ""
+    right = sum(one.verdict == REPRODUCED for one in computed)
+    counts = [
+        (f"{len(content.pictures)} of {len(FIGURES) + 1}", "figures made"),
+        *((str(by_runs[word]), f"claims {word}{mark}") for word in VERDICTS),
+        (f"{right} of {len(computed)}", "arithmetic claims right"),
+    ]
+    warnings = [html.paragraph(sentence, "notice") for sentence in content.origins.warnings()]
+    return [html.tiles(counts), html.bullets(_here_and_not(content)), *warnings]
+
+
+def _here_and_not(content: Content) -> list[str]:
+    lines: list[str] = [html.joined(["Here: ", *_figures(sorted(content.pictures)), "."])]
+    if content.missing:
+        why = ". Runs are missing or unfinished; the figure's place says how many, and which command makes it."
+        lines.append(html.joined(["Not here: ", *_figures(sorted(content.missing)), why]))
+    if near := [pair.gap for pair in content.pairs if pair.is_mostly_there]:
+        sentence = (
+            f"{len(near)} of the report's {len(content.pairs)} curves are trained to at least half of their epochs at "
+            f"its own scale, and lie {min(near):.1f} to {max(near):.1f} points from it on average: "
+        )
+        lines.append(html.joined([sentence, html.link("how near", "#nearness"), "."]))
+    if content.orders:
+        lines.append(orders_sentence(content.orders, "Our series"))
+    if content.rows and not content.study.is_report_scale:
+        lines.append("Gaps in points are given at the report's own scale only.")
+    return lines
+
+
+def _figures(numbers: Sequence[int]) -> list[str]:
+    links = [part for number in numbers for part in (", ", html.link(str(number), f"#figure-{number}"))]
+    return [f"figure{'s' * (len(numbers) > 1)} ", *links[1:]]
+
+
+def nearness(content: Content, place: Place) -> list[str]:
+    """The curves at the report's scale, over the report's own."""
+    if not content.nearness:
+        return [html.paragraph("No run has half of the epochs of one of the report's curves yet.")]
+    near = [pair for pair in content.pairs if pair.is_mostly_there]
+    alternative = (
+        "Curves at the report's own scale, ours solid and the report's dashed, over the epochs. Mean distances in "
+        f"points: {'; '.join(f'{_name(pair)} {shown(pair.gap)}' for pair in near)}."
+    )
+    columns = ("curve", "quantity", "epochs", "mean gap", "signed", "report at the last", "ours")
+    rows = [
+        (
+            _name(pair),
+            pair.series.quantity,
+            f"{len(pair.common)} of {len(pair.report.epochs)}",
+            shown(pair.gap),
+            shown(pair.signed_gap, "+.1f"),
+            shown(float(pair.report_mean[-1])),
+            shown(float(pair.ours.mean()[pair.common[-1]])),
+        )
+        for pair in near
+    ]
+    caption = "Gaps in points over the epochs that both have; the curves' values in percent"
+    drawn = f"The {counted(len(near), 'curve')} of which we have at least half of the report's epochs."
+    gaps = html.table(columns, rows, caption, numeric=range(2, len(columns)))
+    return [
+        html.picture(content.nearness, alternative, drawn, place.has_pictures_inside),
+        html.folded("The gaps in numbers", [gaps], is_on_paper=True),
+        html.paragraph(place.document("nearness.md", "All curves, and which of them a setting was chosen on")),
+    ]
+
+
+def _name(pair: Pair) -> str:
+    return ", ".join(filter(None, (f"figure {pair.series.figure}", pair.series.panel, pair.series.name)))
+
+
+def settings(content: Content, place: Place) -> list[str]:
+    """Where each setting is from, and which candidates come nearest to the report's curves."""
+    parts = []
+    if content.settings:
+        alternative = "For each setting that the report does not state, its candidates' curves over the report's own."
+        caption = "Each candidate for a setting that the report does not state, and the report's curve."
+        parts.append(html.picture(content.settings, alternative, caption, place.has_pictures_inside))
+    seeds = content.study.scale.seeds
+    found = [f"{answer.question.asks} {verdict(answer, seeds)}" for answer in content.answers]
+    rows = [(known.setting, known.value, known.kind, known.source) for known in KNOWN]
+    columns = ("setting", "value", "how it is known", "where")
+    return [
+        *parts,
+        html.folded("What each comparison says", [html.bullets(found)]),
+        html.folded("What is known, and how", [html.table(columns, rows, "Settings and their sources", stacks=True)]),
+        html.paragraph(place.document("settings.md", "All candidates with their gaps")),
+    ]
