@@ -257,7 +257,13 @@ def test_a_wheel_and_an_sdist_give_the_same_package_and_it_runs_in_an_empty_envi
         contents.append(sorted(zipfile.ZipFile(wheel).namelist()))
     assert contents[0] == contents[1]
     held = "\n".join(contents[0])
-    for name in ("reproduce/compat.py", "render/page.css", "conv_nn_report_startup.pth", "figure-06.csv", "quick/runs.csv"):
+    for name in (
+        "reproduce/compat.py",
+        "render/page.css",
+        "conv_nn_report_startup.pth",
+        "figure-06.csv",
+        "quick/runs.csv",
+    ):
         assert name in held
     assert "tests/" not in held
 

@@ -30,7 +30,7 @@ def write(path: Path, content: Content, place: Place) -> None:
         *(_section(section, content, place) for section in SECTIONS),
         Section("provenance", "Where these numbers are from", "Provenance", _provenance(content, place)),
     ]
-    html.write_page(path, html.page(TITLE, summary.opening(content), sections))
+    html.write_page(path, html.page(TITLE, summary.opening(content), sections, place.has_pictures_inside))
 
 
 def _section(section: ModuleType, content: Content, place: Place) -> Section:
@@ -68,7 +68,7 @@ def _figure(number: int, content: Content, place: Place) -> list[str]:
         f"{figure.title}, over the epochs. {arrangement(figure, study)}. Values at the last common epoch in "
         f"percent: {values}."
     )
-    found = html.lines([order_sentence(order) for order in orders(rows)])
+    found = html.lines([f"{order_sentence(order)}." for order in orders(rows)])
     columns = header(study.is_report_scale)[:-1]
     cells = [cells_of(row, "", study.is_report_scale) for row in rows]
     # The figure's quantity names the panel where there is but one; what remains of the data's column is a remark.

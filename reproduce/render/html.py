@@ -165,11 +165,12 @@ def missing(what: str, command: str) -> str:
     return f'<p class="missing">{text(what)} To make it: <code>{text(command)}</code></p>'
 
 
-def page(title: str, opening: Sequence[str], sections: Sequence[Section]) -> str:
+def page(title: str, opening: Sequence[str], sections: Sequence[Section], has_pictures_inside: bool) -> str:
     """The whole page.
 
     Args:
         opening: HTML beneath its title.
+        has_pictures_inside: whether it needs no file beside it.
     """
     style = STYLE_SHEET.read_text(encoding="utf-8")
     contents = "".join(f'<li><a href="#{text(one.anchor)}">{text(one.short)}</a></li>' for one in sections)
@@ -179,7 +180,7 @@ def page(title: str, opening: Sequence[str], sections: Sequence[Section]) -> str
     )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{text(policy(style))}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{text(policy(style, has_pictures_inside))}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         f'<title>{text(title)}</title>\n<link rel="icon" href="data:,">\n<style>{style}</style>\n</head>\n<body>\n'
         '<a class="skip" href="#summary">Skip the contents</a>\n'
@@ -189,10 +190,12 @@ def page(title: str, opening: Sequence[str], sections: Sequence[Section]) -> str
     )
 
 
-def policy(style: str) -> str:
+def policy(style: str, has_pictures_inside: bool) -> str:
     """What the browser may do, whatever text gets into the page: use this style sheet, and show pictures."""
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    return f"default-src 'none'; img-src 'self' data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    # A page that is opened from disk has an origin of its own, which the files beside it do not share.
+    pictures = "data:" if has_pictures_inside else "'self' file: data:"
+    return f"default-src 'none'; img-src {pictures}; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
 
 
 def write_page(path: Path, content: str) -> None:

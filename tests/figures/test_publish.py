@@ -2,6 +2,7 @@ import csv
 import itertools
 import json
 import math
+import re
 import shutil
 import statistics
 from dataclasses import replace
@@ -23,6 +24,7 @@ from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes
 from reproduce.plan import step_times
 from reproduce.profiles import Options
+from reproduce.render import html
 from reproduce.study import Study
 from reproduce.unstated.candidates import QUESTIONS, THREE_BLOCKS
 from reproduce.unstated.race import last_epoch, race
@@ -60,7 +62,12 @@ def test_everything_that_was_made_is_published(published):
         assert (out / f"figure-{number}.csv").exists()
     for name in ("report.html", "claims.csv", "comparison.csv", "tables/table-2.csv", "runs.csv", "histories.csv"):
         assert (out / name).exists(), name
+    # Its tables are on the page: no pictures of them.
+    assert {path.suffix for path in (out / "tables").iterdir()} == {".csv", ".md", ".tex"}
+    page = (out / "report.html").read_text()
+    assert re.findall(r'<img src="([^"]*)"', page) == [f"figure-{number}.png" for number in range(1, 11)]
     # A settings page is of the report's scale only.
+    assert "settings" not in re.findall(r'<section id="([^"]*)"', page)
     assert not (out / "settings.csv").exists()
     assert not (out / "missing.csv").exists()
     assert len(rows(out / "claims.csv")) == len(CLAIMS)
@@ -200,6 +207,11 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     assert {row["epochs_compared"] for row in near} == {"3", "4"}
     assert "No run has half of the epochs" in headline.headline(docs / "results")
     assert not (docs / "results" / "full" / "nearness.png").exists()
+    page = (docs / "results" / "full" / "report.html").read_text()
+    assert "No run has half of the epochs" in page
+    assert '<img src="settings.png"' in page
+    assert 'href="../../errata.md"' in page
+    assert all(html.text(question.asks) in page for question in QUESTIONS)
 
 
 def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, monkeypatch):
@@ -228,6 +240,15 @@ def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, 
     gaps = [text.words for text in texts_of(picture) if text.words.startswith("gap ")]
     assert sorted(gap.split()[1] for gap in gaps) == sorted(f"{float(row['mean_absolute_gap']):.1f}" for row in near)
     assert sorted(path.name for path in out.glob("nearness.*")) == ["nearness.csv", "nearness.png"]
+    page = (out / "report.html").read_text()
+    sections = re.findall(r'<section id="([^"]*)"', page)
+    assert sections[:4] == ["summary", "nearness", "settings", "claims"]
+    assert '<img src="nearness.png"' in page
+    assert f"{len(near)} of the report&#x27;s 39 curves are trained to at least half of their epochs" in page
+    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*figure 6, max pooling, Adam<(?:(?!</tr>).)*</tr>", page)
+    assert re.findall(r">([^<]+)<", row) == [
+        *("figure 6, max pooling, Adam", "train error (%)", "15 of 15", "2.0", "+2.0", "10.0", "12.0"),
+    ]
     text = headline.headline(out.parent)
     assert "](docs/results/full/nearness.png)" in text
     near = [r for r in rows(out / "nearness.csv") if int(r["epochs_compared"]) >= int(r["epochs_in_report"]) / 2]

@@ -1,15 +1,17 @@
 import itertools
 
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_rgb
+from PIL import Image
 
 from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
 from reproduce.analysis.report_curves import report_curves
 from reproduce.render import plotting
-from reproduce.render.looks import BASELINE_LOOK, LOOKS, fold, looks_of, text_width
+from reproduce.render.looks import BASELINE_LOOK, LOOKS, PNG_DOTS_PER_INCH, STYLE, fold, looks_of, text_width
 from reproduce.store.history import EpochRecord
 from tests.helpers.pictures import assert_readable, texts_of
 
@@ -207,3 +209,19 @@ def test_what_has_no_look_of_its_own_gets_one_that_the_picture_does_not_have():
     assert looks["Adam"] == LOOKS["Adam"]
     assert len({*looks.values()}) == len(names)
     assert len({looks[name].colour for name in names[:6]}) == 6
+
+
+def test_a_png_has_few_colours_and_looks_the_same(tmp_path):
+    ours = [curve(np.linspace(80, end, 16), series=f"s{end}") for end in range(10, 70, 10)]
+    drawn = picture([], ours)
+    (path,) = plotting.save_picture(drawn, tmp_path / "few", (".png",))
+    many = tmp_path / "many.png"
+    with matplotlib.rc_context(STYLE):
+        drawn.savefig(many, dpi=PNG_DOTS_PER_INCH)
+    with Image.open(path) as few, Image.open(many) as of_many:
+        assert few.mode == "P"
+        assert few.info["dpi"] == pytest.approx((PNG_DOTS_PER_INCH, PNG_DOTS_PER_INCH), abs=0.1)
+        pixels = [np.asarray(one.convert("RGB"), int) for one in (few, of_many)]
+    # Of 255 steps from black to white.
+    assert abs(pixels[0] - pixels[1]).max() < 20
+    assert path.stat().st_size < many.stat().st_size / 2
