@@ -1,107 +1,155 @@
 """Arrays whose memory is used again, so that a training step does not wait for the system to clear fresh pages.
 
-An array from `empty` owns a lease on a block of memory. NumPy keeps the lease alive for as long as the array or any
-view of it exists; only then does the block go back to the shelf from which the next `empty` takes it. Lent and kept
-blocks together never take more than the blocks that were lent at once at some time.
+An array from `empty` owns a lease on a piece of a region of memory. NumPy keeps the lease alive for as long as the
+array or any view of it exists; only then can the piece be lent again, alone or joined with its neighbours. The first
+free piece that is large enough is taken, so the pages in use stay close together: in training the report's network
+they come to 5 to 7 % more than is lent at once. malloc, which has other arrays to serve, keeps more.
 """
 
+import bisect
+import collections
+import contextlib
+import mmap
 import os
 import threading
-from collections import deque
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 # Smaller blocks come from malloc without page faults.
 SMALLEST = 1 << 16
-ALIGNMENT = 64
+PAGE = mmap.PAGESIZE
+# Addresses, not memory: the system gives pages when they are first written to.
+REGION = 1 << 28
 
-_shelves: dict[int, deque] = {}
-_statistics = {"lent": 0, "most_lent": 0, "kept": 0}
-# Reentrant: an array may die, and hand its block back, in the middle of `empty` in the same thread.
-_lock = threading.RLock()
+
+class _Region:
+    """Pages from the system, and which of them are free: [start, end] of each piece, in order, no two adjacent."""
+
+    def __init__(self, size: int) -> None:
+        self.pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self.address = np.frombuffer(self.pages, np.uint8).__array_interface__["data"][0]
+        self.free = [[0, size]]
+        # Where the pages end that were ever lent: those beyond have taken no memory yet.
+        self.reach = 0
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            with contextlib.suppress(OSError):  # a kernel without huge pages
+                self.pages.madvise(mmap.MADV_HUGEPAGE)
+
+    def take(self, size: int) -> int | None:
+        """The start of so many bytes, which are then no longer free."""
+        for number, piece in enumerate(self.free):
+            start, end = piece
+            if end - start >= size:
+                piece[0] += size
+                if piece[0] == end:
+                    del self.free[number]
+                self.reach = max(self.reach, start + size)
+                return start
+        return None
+
+    def put_back(self, start: int, end: int) -> None:
+        free = self.free
+        number = bisect.bisect(free, [start, end])
+        if number < len(free) and free[number][0] == end:
+            end = free.pop(number)[1]
+        if number and free[number - 1][1] == start:
+            free[number - 1][1] = end
+        else:
+            free.insert(number, [start, end])
+
+    def give_back(self) -> None:
+        """Let the system have the memory of the free pages."""
+        for start, end in self.free:
+            self.pages.madvise(mmap.MADV_DONTNEED, start, end - start)
+
+
+_regions: list[_Region] = []
+_statistics = {"lent": 0, "most_lent": 0}
+_lock = threading.Lock()
+# Pieces whose arrays are gone, as (region, start, size). An array may die in any thread and at any moment, also while
+# that thread has the lock; so it only leaves a note here, for the next one who has it.
+_returned: collections.deque = collections.deque()
 
 
 class _Lease:
-    """The right to use one block, handed back when the last array on it is gone."""
+    """The right to use one piece of a region, handed back when the last array on it is gone."""
 
-    __slots__ = ("__array_interface__", "block")
+    __slots__ = ("__array_interface__", "region", "size", "start")
 
-    def __init__(self, block: np.ndarray, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.block = block
-        start = block.__array_interface__["data"][0]
+    def __init__(self, size: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.size = -(-size // PAGE) * PAGE
+        self.region, self.start = _lend(self.size)
         self.__array_interface__ = {
             "shape": shape,
             "typestr": dtype.str,
-            "data": (start + -start % ALIGNMENT, False),
+            "data": (self.region.address + self.start, False),
             "version": 3,
         }
 
     def __del__(self) -> None:
         # At the end of the program this module may be gone before its last array.
-        if _take_back is not None and _lock is not None:
-            _take_back(self.block)
+        if _returned is not None:
+            _returned.append((self.region, self.start, self.size))
 
 
-def _take_back(block: np.ndarray) -> None:
+def _take_back() -> None:
+    """Free the pieces that were returned; the lock is held."""
+    while _returned:
+        region, start, size = _returned.popleft()
+        _statistics["lent"] -= size
+        region.put_back(start, start + size)
+
+
+def _lend(size: int) -> tuple[_Region, int]:
     with _lock:
-        _statistics["lent"] -= block.nbytes
-        _statistics["kept"] += block.nbytes
-        _shelves.setdefault(block.nbytes, deque()).append(block)
-
-
-def _lend(size: int) -> np.ndarray:
-    with _lock:
+        _take_back()
         _statistics["lent"] += size
         _statistics["most_lent"] = max(_statistics["most_lent"], _statistics["lent"])
-        shelf = _shelves.get(size)
-        if shelf:
-            _statistics["kept"] -= size
-            return shelf.pop()
-        _make_room()
-    return np.empty(size, np.uint8)
-
-
-def _make_room() -> None:
-    """Let blocks go until all blocks together are no more than were ever lent at once."""
-    for other_size, shelf in _shelves.items():
-        while shelf and _statistics["lent"] + _statistics["kept"] > _statistics["most_lent"]:
-            shelf.popleft()
-            _statistics["kept"] -= other_size
+        for region in _regions:
+            start = region.take(size)
+            if start is not None:
+                return region, start
+        region = _Region(max(REGION, size))
+        _regions.append(region)
+        return region, region.take(size)
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
-    """Like `np.empty`, aligned to a cache line, C-contiguous, perhaps on memory that was used before."""
+    """Like `np.empty`, C-contiguous; aligned to a page, on memory that may have been used before, if it is large."""
     dtype = np.dtype(dtype)
     size = dtype.itemsize
     for length in shape:
         size *= length
     if size < SMALLEST:
         return np.empty(shape, dtype)
-    size = -(-size // 4096) * 4096 + ALIGNMENT
-    return np.asarray(_Lease(_lend(size), tuple(shape), dtype))
+    return np.asarray(_Lease(size, tuple(shape), dtype))
 
 
 def release() -> None:
     """Give the memory that nobody uses back to the system."""
     with _lock:
-        _shelves.clear()
-        _statistics["kept"] = 0
-
-
-def kept_bytes() -> int:
-    """Bytes on the shelves, waiting to be used again."""
-    return _statistics["kept"]
+        _take_back()
+        for region in _regions:
+            region.give_back()
+        _regions[:] = [region for region in _regions if region.free != [[0, len(region.pages)]]]
 
 
 def lent_bytes() -> int:
     """Bytes that arrays from `empty` have now."""
-    return _statistics["lent"]
+    with _lock:
+        _take_back()
+        return _statistics["lent"]
 
 
 def most_lent_bytes() -> int:
     """The most bytes that arrays from `empty` ever had at once."""
     return _statistics["most_lent"]
+
+
+def reached_bytes() -> int:
+    """Bytes of the pages that arrays from `empty` have or had: what all of them together have taken from the system."""
+    return sum(region.reach for region in _regions)
 
 
 def nhwc(array: np.ndarray) -> np.ndarray:
@@ -116,9 +164,9 @@ def nchw(array: np.ndarray) -> np.ndarray:
 
 
 def _start_anew() -> None:
-    """In a forked process: another thread may have held the lock, and the free blocks would be copied page by page."""
+    """In a forked process: another thread may have held the lock, and the free pages would be copied one by one."""
     global _lock
-    _lock = threading.RLock()
+    _lock = threading.Lock()
     release()
 
 

@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from pathlib import Path
 
 import chainer
 import chainer.functions as F
@@ -14,6 +15,7 @@ from reproduce import engine
 from reproduce.engine import memory
 
 LARGE = (memory.SMALLEST // 4 + 5,)
+STATUS = Path("/proc/self/statm")
 
 
 def address(array):
@@ -27,7 +29,7 @@ def test_memory_is_used_again_once_nobody_sees_it():
     del array
     again = memory.empty(LARGE)
     assert address(again) == place
-    assert place % memory.ALIGNMENT == 0
+    assert place % memory.PAGE == 0
 
 
 @pytest.mark.parametrize(
@@ -68,7 +70,7 @@ def test_arrays_alive_at_once_never_overlap(actions):
             assert other[0] == other[-1] == value
 
 
-def test_threads_share_the_shelves_without_sharing_memory():
+def test_threads_share_regions_without_sharing_memory():
     failures = []
 
     def use(number):
@@ -87,18 +89,55 @@ def test_threads_share_the_shelves_without_sharing_memory():
     assert not failures
 
 
-def test_lent_and_kept_memory_together_stay_below_what_was_needed_at_once(monkeypatch):
+def test_pieces_of_other_sizes_are_lent_from_memory_that_was_used_before(monkeypatch):
+    monkeypatch.setattr(memory, "_regions", [])
+    held = [memory.empty((memory.SMALLEST * factor,), np.uint8) for factor in (1, 5, 2, 4, 3)]
+    reached, lent = memory.reached_bytes(), memory.lent_bytes()
+    del held[1], held[1]  # 5 and 2, side by side
+    held += [memory.empty((memory.SMALLEST * factor,), np.uint8) for factor in (3, 4)]
+    assert (memory.reached_bytes(), memory.lent_bytes()) == (reached, lent)
+
+
+def test_an_array_may_be_larger_than_a_region(monkeypatch):
+    monkeypatch.setattr(memory, "REGION", memory.SMALLEST)
+    monkeypatch.setattr(memory, "_regions", [])
+    arrays = [memory.empty((3 * memory.SMALLEST,), np.uint8) for _ in range(3)]
+    for number, array in enumerate(arrays):
+        array[:] = number
+    assert [set(array) for array in arrays] == [{0}, {1}, {2}]
+
+
+def test_training_takes_no_memory_after_its_first_step_and_hardly_more_than_is_lent_at_once(monkeypatch):
+    from reproduce.network import Conv_NN
+
+    network = Conv_NN(width=0.25)
+    images, labels = np.ones((40, 3, 32, 32), np.float32), np.zeros(40, np.int32)
+    lent_before = memory.lent_bytes()
+    monkeypatch.setitem(memory._statistics, "most_lent", lent_before)
+    monkeypatch.setattr(memory, "_regions", [])
+    reached = []
+    with engine.using("fast"):
+        for _ in range(3):
+            network.cleargrads()
+            network(images, labels)[0].backward()
+            reached.append(memory.reached_bytes())
+    assert reached[0] == reached[2] <= 1.2 * (memory.most_lent_bytes() - lent_before)
+
+
+@pytest.mark.skipif(not STATUS.exists(), reason="the process's memory is not known here")
+def test_memory_that_is_released_goes_back_to_the_system():
+    def resident():
+        return int(STATUS.read_text().split()[1]) * memory.PAGE
+
+    arrays = [memory.empty((1 << 24,), np.uint8) for _ in range(4)]
+    for array in arrays:
+        array[:] = 1
+    held = arrays.pop(1)
+    before = resident()
+    del arrays, array
     memory.release()
-    monkeypatch.setitem(memory._statistics, "most_lent", memory.lent_bytes())
-    held = []
-    for factor in [*range(1, 40), 7, 3, 90, 2, *range(40, 1, -1)]:
-        held.append(memory.empty((memory.SMALLEST * factor,)))
-        del held[:-3]
-        assert memory.lent_bytes() + memory.kept_bytes() <= memory.most_lent_bytes()
-    held.clear()
-    assert memory.kept_bytes() > 0
-    memory.release()
-    assert memory.kept_bytes() == 0
+    assert before - resident() > 40e6
+    assert (held == 1).all()
 
 
 def test_arrays_that_the_user_holds_do_not_change_in_later_steps():
