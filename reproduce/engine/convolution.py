@@ -1,5 +1,7 @@
 """`F.convolution_2d` with stride 1: which method computes it, and the arrays it needs."""
 
+import functools
+
 import numpy as np
 
 from reproduce.engine import cook_toom, direct, memory, threads, winograd
@@ -35,6 +37,7 @@ def uses_winograd(x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> bool:
     return filter_height == filter_width and filter_height in OUTPUTS_OF_A_TILE and x_shape[1] >= FEWEST_CHANNELS
 
 
+@functools.lru_cache(maxsize=256)
 class _Shapes:
     """Sizes of one Winograd convolution: of its tiles, groups of images, and scratch arrays."""
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 
 import chainer
+import numpy as np
 from chainer.functions.activation.relu import ReLU
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 from chainer.functions.connection.linear import LinearFunction
@@ -23,7 +24,7 @@ from chainer.optimizers.momentum_sgd import MomentumSGDRule
 from chainer.optimizers.rmsprop import RMSpropRule
 
 from reproduce import engine
-from reproduce.engine import nodes, normalization, updates
+from reproduce.engine import graph, nodes, normalization, updates
 
 _installed = False
 _lock = threading.Lock()
@@ -73,19 +74,40 @@ def _show(node_class: type, name: str, compute: Callable) -> None:
 
 
 def _wrap_update(rule_class: type, update: Callable) -> None:
-    stock = rule_class.update_core_cpu
+    stock_update, stock = rule_class.update, rule_class.update_core_cpu
+
+    @functools.wraps(stock_update)
+    def updating(self, param):
+        # An array of NumPy on its own, with nobody looking on: what Chainer does around it changes nothing.
+        if (
+            engine.current() == "fast"
+            and type(self) is rule_class
+            and self.enabled
+            and not self._use_fp32_update
+            and not (self._hookable._pre_update_hooks or self._hookable._post_update_hooks)
+            and self._state is not None
+            and all(type(array) is np.ndarray for array in self._state.values())
+            and param._loss_scale is None
+            and param._layout is None
+            and type(param._data[0]) is np.ndarray
+        ):
+            self.t += 1
+            self.update_core_cpu(param)
+        else:
+            stock_update(self, param)
 
     @functools.wraps(stock)
     def wrapped(self, param):
         if engine.current() != "fast" or not update(self, param):
             stock(self, param)
 
-    rule_class.update_core_cpu = wrapped
+    rule_class.update, rule_class.update_core_cpu = updating, wrapped
 
 
 def _wrap_optimizer() -> None:
     """Update all parameters at once: just before whatever `update` does after the last of them."""
     update, call_hooks = GradientMethod.update, GradientMethod.call_hooks
+    reallocate = GradientMethod.reallocate_cleared_grads
 
     @functools.wraps(update)
     def updating(self, *arguments, **keywords):
@@ -100,7 +122,15 @@ def _wrap_optimizer() -> None:
             updates.carry_out()
         call_hooks(self, timing)
 
+    @functools.wraps(reallocate)
+    def reallocating(self):
+        if engine.current() != "fast" or any(
+            param._layout is not None or param.grad is None for param in self.target.params(False)
+        ):
+            reallocate(self)
+
     GradientMethod.update, GradientMethod.call_hooks = updating, calling
+    GradientMethod.reallocate_cleared_grads = reallocating
 
 
 def install() -> None:
@@ -130,4 +160,5 @@ def install() -> None:
         _wrap_update(MomentumSGDRule, updates.momentum_sgd)
         _wrap_update(RMSpropRule, updates.rmsprop)
         _wrap_optimizer()
+        graph.install()
         _installed = True

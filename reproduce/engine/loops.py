@@ -1,7 +1,7 @@
 """Loops over whole arrays: batch normalization, ReLU, dropout, and the optimizers' updates.
 
 All arrays are flat. An activation of C channels is a row of C floats for each pixel, so channels repeat with period C;
-vectors of channels come repeated up to `wide` floats (a multiple of C), for few channels would make short inner loops.
+vectors of channels are repeated up to `wide` floats (a multiple of C), for few channels would make short inner loops.
 """
 
 import numpy as np
@@ -40,6 +40,14 @@ def _gradient(x, gy, mean, scale, slope, offset, gx):
 _relu = vector_loop(lambda x, y: (x.exceeds_or_is_nan(0.0).choose(x, 0.0),))
 _relu_gradient = vector_loop(lambda y, gy, gx: ((y > 0.0).choose(gy, 0.0),))
 _drop = vector_loop(lambda x, kept, y, scale: (x * (scale * kept.to_float()),))
+
+
+@kernel
+def _repeated(vector, wide):
+    row = np.empty(wide, np.float32)
+    for start in range(0, wide, len(vector)):
+        row[start : start + len(vector)] = vector
+    return row
 
 
 @kernel
@@ -83,6 +91,7 @@ def moments(slot, first, last, x, channels, wide, means, squares):
 @kernel
 def normalize(slot, first, last, x, channels, wide, mean, scale, beta, y):
     """y = (x - mean) * scale + beta."""
+    mean, scale, beta = _repeated(mean, wide), _repeated(scale, wide), _repeated(beta, wide)
     end = last * channels
     for row in range(first * channels, end, wide):
         _normalize(min(wide, end - row), (x, mean, scale, beta, y), (row, 0, 0, 0, row), ())
@@ -91,7 +100,7 @@ def normalize(slot, first, last, x, channels, wide, mean, scale, beta, y):
 @kernel
 def gradient_sums(slot, first, last, x, gy, channels, wide, mean, sums, products):
     """Sums by channel of gy and of gy * (x - mean), (slots, C) float64."""
-    some, more = np.empty(wide, np.float32), np.empty(wide, np.float32)
+    some, more, mean = np.empty(wide, np.float32), np.empty(wide, np.float32), _repeated(mean, wide)
     total, total_product = sums[slot], products[slot]
     total[:] = 0
     total_product[:] = 0
@@ -112,6 +121,8 @@ def gradient_sums(slot, first, last, x, gy, channels, wide, mean, sums, products
 @kernel
 def gradient(slot, first, last, x, gy, channels, wide, mean, scale, slope, offset, gx):
     """gx = scale * gy - slope * (x - mean) - offset."""
+    mean, scale = _repeated(mean, wide), _repeated(scale, wide)
+    slope, offset = _repeated(slope, wide), _repeated(offset, wide)
     end = last * channels
     for row in range(first * channels, end, wide):
         _gradient(

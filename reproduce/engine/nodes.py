@@ -6,13 +6,15 @@ or None, after which Chainer's own backward runs. What it, or a user, reads from
 form, `dropout_mask` and `max_pooling_indexes` compute when it is first read.
 """
 
+from collections.abc import Callable
+
 import chainer
 import numpy as np
 from chainer import Variable
 from chainer.utils.conv import get_conv_outsize
 from numpy.typing import DTypeLike
 
-from reproduce.engine import convolution, linear, loops, memory, pooling, threads, uniform
+from reproduce.engine import convolution, graph, linear, loops, memory, pooling, threads, uniform
 
 # Fewer values are not worth the way to another thread, about 20 microseconds.
 SMALLEST_RANGE = 1 << 14
@@ -27,27 +29,22 @@ def _is_channels_last(array: np.ndarray) -> bool:
     return array.ndim == 4 and array.transpose(0, 2, 3, 1).flags.c_contiguous
 
 
-def _empty_like(array: np.ndarray, dtype: DTypeLike = np.float32) -> np.ndarray:
-    """An array of this shape in NHWC memory if the given one's is, else C-contiguous."""
+def _empty_like(
+    array: np.ndarray, dtype: DTypeLike = np.float32
+) -> tuple[np.ndarray, Callable[[np.ndarray], np.ndarray]]:
+    """An array of this shape in NHWC memory if the given one's is, else C-contiguous.
+
+    And a function that gives any array of this shape flat, in the same order: a view where its values already lie so.
+    """
     if _is_channels_last(array):
         images, channels, height, width = array.shape
-        return memory.nchw(memory.empty((images, height, width, channels), dtype))
-    return memory.empty(array.shape, dtype)
-
-
-def _flat(array: np.ndarray) -> np.ndarray:
-    """The values in the order of `_empty_like`'s memory: a view where they already lie so."""
-    return (memory.nhwc(array) if _is_channels_last(array) else np.ascontiguousarray(array)).reshape(-1)
-
-
-def _flat_like(array: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """The values in the order in which `_flat(model)` has them."""
-    return (memory.nhwc(array) if _is_channels_last(model) else np.ascontiguousarray(array)).reshape(-1)
+        return memory.nchw(memory.empty((images, height, width, channels), dtype)), lambda x: memory.nhwc(x).reshape(-1)
+    return memory.empty(array.shape, dtype), lambda x: np.ascontiguousarray(x).reshape(-1)
 
 
 def constants(*arrays: np.ndarray) -> tuple[Variable, ...]:
     """Gradients as Chainer wants them returned."""
-    return tuple(Variable(array, requires_grad=False) for array in arrays)
+    return tuple([graph.variable(array) for array in arrays])
 
 
 # --- convolution
@@ -70,7 +67,7 @@ def convolution_forward(node, inputs):
 
 
 def convolution_backward(node, indexes, grad_outputs):
-    x, weights = (variable.array for variable in node.get_retained_inputs())
+    x, weights = graph.input_arrays(node)
     gy = grad_outputs[0].array
     if not covered(x, weights, gy):
         return None
@@ -85,20 +82,20 @@ def relu_forward(node, inputs):
     (x,) = inputs
     if not covered(x):
         return None
-    y = _empty_like(x)
-    threads.share(loops.relu, x.size, _flat(x), _flat(y), smallest=SMALLEST_RANGE)
+    y, flat = _empty_like(x)
+    threads.share(loops.relu, x.size, flat(x), flat(y), smallest=SMALLEST_RANGE)
     node.retain_outputs((0,))
     node.engine_state = True
     return (y,)
 
 
 def relu_backward(node, indexes, grad_outputs):
-    y = node.get_retained_outputs()[0].array
+    y = graph.output_array(node)
     gy = grad_outputs[0].array
     if not covered(y, gy):
         return None
-    gx = _empty_like(y)
-    threads.share(loops.relu_gradient, y.size, _flat(y), _flat_like(gy, y), _flat(gx), smallest=SMALLEST_RANGE)
+    gx, flat = _empty_like(y)
+    threads.share(loops.relu_gradient, y.size, flat(y), flat(gy), flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
 
 
@@ -116,7 +113,7 @@ def linear_forward(node, inputs):
 
 
 def linear_backward(node, indexes, grad_outputs):
-    x, weights = (variable.array for variable in node.get_retained_inputs())
+    x, weights = graph.input_arrays(node)
     gy = grad_outputs[0].array
     if not covered(x, weights, gy):
         return None
@@ -138,11 +135,11 @@ def dropout_forward(node, inputs):
     words = uniform.draw(x.size)
     if words is None:
         return None
-    y, kept = _empty_like(x), _empty_like(x, np.uint8)
+    (y, flat), (kept, _) = _empty_like(x), _empty_like(x, np.uint8)
     channels, pixels = (x.shape[1], x.shape[2] * x.shape[3]) if _is_channels_last(x) else (x.size // len(x), 1)
     scale = np.float32(1.0 / (1 - node.dropout_ratio))
     threads.share(
-        loops.drop, len(x), _flat(x), words, float(node.dropout_ratio), scale, channels, pixels, _flat(kept), _flat(y)
+        loops.drop, len(x), flat(x), words, float(node.dropout_ratio), scale, channels, pixels, flat(kept), flat(y)
     )
     node.engine_state = (kept, scale)
     del node.mask  # None; `dropout_mask` makes it when somebody asks
@@ -154,10 +151,8 @@ def dropout_backward(node, indexes, grad_outputs):
     if not covered(gy):
         return None
     kept, scale = node.engine_state
-    gx = _empty_like(kept)
-    threads.share(
-        loops.drop_gradient, gy.size, _flat_like(gy, kept), _flat(kept), scale, _flat(gx), smallest=SMALLEST_RANGE
-    )
+    gx, flat = _empty_like(kept)
+    threads.share(loops.drop_gradient, gy.size, flat(gy), flat(kept), scale, flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
 
 

@@ -3,11 +3,13 @@
 Ioffe & Szegedy 2015 (arXiv:1502.03167), Algorithm 1, and the gradients of section 3.
 """
 
+import functools
+
 import chainer
 import numpy as np
 from chainer.functions.normalization.batch_normalization import GeneralBatchNormalizationImpl
 
-from reproduce.engine import loops, memory, threads
+from reproduce.engine import graph, loops, memory, threads
 from reproduce.engine.nodes import constants, covered
 
 # So many sums are taken at a time, and then added up: more than there are threads, and whatever their number the same.
@@ -35,16 +37,22 @@ def _empty_pixels(x: np.ndarray) -> np.ndarray:
     return memory.nchw(memory.empty((images, height, width, channels)))
 
 
-def _repeats(channels: int) -> int:
-    return max(1, 512 // channels)
+def _wide(channels: int) -> int:
+    return max(1, 512 // channels) * channels
+
+
+@functools.lru_cache(maxsize=256)
+def _counts(rows: int, slots: int) -> np.ndarray:
+    """How many rows each of so many ranges has (`threads.run`), (slots, 1) float64."""
+    return np.diff([rows * slot // slots for slot in range(slots + 1)]).astype(np.float64)[:, None]
 
 
 def _normalize(x, mean, scale, beta):
     y = _empty_pixels(x)
-    channels, repeats = len(mean), _repeats(len(mean))
+    channels = len(mean)
     threads.share(
-        loops.normalize, x.size // channels, _pixels(x), channels, channels * repeats, np.tile(mean, repeats),
-        np.tile(scale, repeats), np.tile(beta, repeats), _pixels(y),
+        loops.normalize, x.size // channels, _pixels(x), channels, _wide(channels), np.ascontiguousarray(mean), scale,
+        np.ascontiguousarray(beta), _pixels(y),
     )  # fmt: skip
     return y
 
@@ -54,11 +62,10 @@ def _moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     rows = x.size // channels
     means, squares = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     slots = threads.run(
-        loops.moments, rows, _pixels(x), channels, channels * _repeats(channels), means, squares,
+        loops.moments, rows, _pixels(x), channels, _wide(channels), means, squares,
         parts=PARTS, smallest=-(-SMALLEST_PART // channels),
     )  # fmt: skip
-    bounds = np.array([rows * slot // slots for slot in range(slots + 1)], np.float64)
-    counts = np.diff(bounds)[:, None]
+    counts = _counts(rows, slots)
     mean = (counts * means[:slots]).sum(axis=0) / rows
     variance = (squares[:slots].sum(axis=0) + (counts * (means[:slots] - mean) ** 2).sum(axis=0)) / rows
     return mean.astype(np.float32), variance.astype(np.float32)
@@ -91,18 +98,16 @@ def forward(node, inputs):
 
 
 def backward(node, indexes, grad_outputs):
-    x, gamma = (variable.array for variable in node.get_retained_inputs())
+    x, gamma = graph.input_arrays(node)
     gy = grad_outputs[0].array
     if not covered(x, gamma, gy):
         return None
     scale = node.engine_state
-    channels, repeats, rows = gamma.size, _repeats(gamma.size), x.size // gamma.size
-    wide = channels * repeats
-    mean = np.tile(node.mean, repeats)
+    channels, wide, rows = gamma.size, _wide(gamma.size), x.size // gamma.size
     sums, products = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     pixels, gradients = _pixels(x), _pixels(gy)
     slots = threads.run(
-        loops.gradient_sums, rows, pixels, gradients, channels, wide, mean, sums, products,
+        loops.gradient_sums, rows, pixels, gradients, channels, wide, node.mean, sums, products,
         parts=PARTS, smallest=-(-SMALLEST_PART // channels),
     )  # fmt: skip
     gbeta = sums[:slots].sum(axis=0)
@@ -112,8 +117,7 @@ def backward(node, indexes, grad_outputs):
         slope = (scale * node.inv_std * ggamma / rows).astype(np.float32)
         offset = (scale * gbeta / rows).astype(np.float32)
         threads.share(
-            loops.gradient, rows, pixels, gradients, channels, wide, mean, np.tile(scale, repeats),
-            np.tile(slope, repeats), np.tile(offset, repeats), _pixels(gx),
+            loops.gradient, rows, pixels, gradients, channels, wide, node.mean, scale, slope, offset, _pixels(gx),
         )  # fmt: skip
     results = (gx, ggamma.astype(np.float32), gbeta.astype(np.float32))
     return constants(*(results[i] for i in indexes))

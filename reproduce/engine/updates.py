@@ -1,7 +1,9 @@
 """The optimizers' updates in one pass over all parameters, with the same bits as Chainer's several over each."""
 
 import contextlib
+import operator
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 
 import numba
@@ -99,10 +101,20 @@ def _rmsprop_all(slot, first, last, starts, places, numbers):
             )  # fmt: skip
 
 
-class _Waiting(threading.local):
-    """This thread's updates that are to be carried out together: kernel to (arrays, numbers) of each parameter."""
+# What one parameter's update needs: its arrays, gradient first; their addresses; and its rule's numbers.
+_Update = tuple[tuple[np.ndarray, ...], tuple[int, ...], tuple[float, ...]]
+# Of each rule, the states and the parameter that it updated last, and their addresses. They are the same arrays in each
+# step, and looked at once. Not kept on the rule, which may be copied.
+_known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
-    updates: dict[Callable, list[tuple[tuple[np.ndarray, ...], tuple[float, ...]]]] | None = None
+
+class _Waiting(threading.local):
+    """This thread's updates that are to be carried out together: of each kernel, by the parameter's address."""
+
+    updates: dict[Callable, dict[int, _Update]] | None = None
+    # The rule's class, its number of updates and the optimizer's hyperparameters that numbers were last computed from.
+    source: tuple | None = None
+    numbers: tuple[float, ...] | None = None
 
 
 _waiting = _Waiting()
@@ -124,47 +136,73 @@ def carry_out() -> None:
     if _waiting.updates:
         updates, _waiting.updates = _waiting.updates, {}
         for kernel, waiting in updates.items():
-            _run(kernel, waiting)
+            _run(kernel, list(waiting.values()))
 
 
-def _run(kernel: Callable, waiting: list[tuple[tuple[np.ndarray, ...], tuple[float, ...]]]) -> None:
-    starts = np.cumsum([0] + [arrays[0].size for arrays, _ in waiting])
-    places = np.array([[array.__array_interface__["data"][0] for array in arrays] for arrays, _ in waiting])
-    numbers = np.array([numbers for _, numbers in waiting], np.float32)
+def _run(kernel: Callable, waiting: list[_Update]) -> None:
+    starts = np.cumsum([0] + [arrays[0].size for arrays, _, _ in waiting])
+    places = np.array([places for _, places, _ in waiting])
+    numbers = np.array([numbers for _, _, numbers in waiting], np.float32)
     threads.share(kernel, int(starts[-1]), starts, places, numbers, smallest=SMALLEST_RANGE)
 
 
-def _update(kernel: Callable, rule, arrays: tuple[np.ndarray, ...], numbers: tuple[float, ...]) -> bool:
+def _address(array: np.ndarray) -> int:
+    return array.__array_interface__["data"][0]
+
+
+def _is_covered(array: np.ndarray) -> bool:
+    return type(array) is np.ndarray and array.dtype == np.float32 and array.flags.c_contiguous
+
+
+def _places(rule, arrays: tuple[np.ndarray, ...]) -> tuple[int, ...] | None:
+    """The addresses of a rule's states and parameter, or None where the engine cannot work on them."""
+    known, places = _known.get(rule, ((), None))
+    if len(known) != len(arrays) or not all(map(operator.is_, known, arrays)):
+        places = tuple([_address(array) for array in arrays]) if all(map(_is_covered, arrays)) else None
+        _known[rule] = arrays, places
+    return places if all(array.flags.writeable for array in arrays) else None
+
+
+def _update(kernel: Callable, rule, grad: np.ndarray, arrays: tuple[np.ndarray, ...], numbers: tuple) -> bool:
     """Run one rule's kernel on its gradient, states and parameter, if all are arrays that it can work on."""
-    for array in arrays:
-        if type(array) is not np.ndarray or array.dtype != np.float32 or not array.flags.c_contiguous:
-            return False
-    if not all(array.flags.writeable for array in arrays[1:]):
+    places = _places(rule, arrays)
+    if places is None or not _is_covered(grad):
         return False
-    waits = _waiting.updates is not None
-    # Whoever looks at the parameter as soon as it is updated shall see that; and one in two places is updated twice.
-    if waits and (rule._hookable._post_update_hooks or rule._fp32_param is not None):
-        waits = False
-    if waits:
-        queue = _waiting.updates.setdefault(kernel, [])
-        if any(arrays[-1] is other[-1] for other, _ in queue):
-            carry_out()
-            queue = _waiting.updates.setdefault(kernel, [])
-        queue.append((arrays, numbers))
-    elif arrays[0].size:
-        _run(kernel, [(arrays, numbers)])
+    update = ((grad, *arrays), (_address(grad), *places), numbers)
+    # Whoever looks at the parameter as soon as it is updated shall see that.
+    if _waiting.updates is None or rule._hookable._post_update_hooks or rule._fp32_param is not None:
+        if grad.size:
+            _run(kernel, [update])
+        return True
+    if places[-1] in _waiting.updates.setdefault(kernel, {}):
+        carry_out()  # a parameter in two places is updated twice
+    _waiting.updates.setdefault(kernel, {})[places[-1]] = update
     return True
+
+
+def _numbers(rule, compute: Callable) -> tuple[float, ...] | None:
+    """What `compute` makes of a rule: the same for all parameters that have the optimizer's hyperparameters."""
+    hyper, shared = rule.hyperparam, rule.hyperparam.parent
+    if len(hyper.__dict__) > 1 or shared is None or shared.parent is not None:
+        return compute(rule, hyper)
+    source = (type(rule), rule.t, list(shared.__dict__.values()))
+    if source != _waiting.source:
+        _waiting.source, _waiting.numbers = source, compute(rule, hyper)
+    return _waiting.numbers
+
+
+def _adam_numbers(rule, hyper) -> tuple[float, ...] | None:
+    if hyper.amsgrad or hyper.adabound or hyper.weight_decay_rate or np.float32(hyper.eps) == 0:
+        return None
+    return 1.0 - hyper.beta1, 1.0 - hyper.beta2, rule.alpha_t, hyper.eps, -hyper.eta
 
 
 def adam(rule, param) -> bool:
     """Whether `AdamRule` was carried out here; its variants are left to Chainer."""
-    hyper = rule.hyperparam
-    if hyper.amsgrad or hyper.adabound or hyper.weight_decay_rate:
+    numbers, grad = _numbers(rule, _adam_numbers), param.grad
+    if numbers is None or grad is None:
         return False
-    if param.grad is None or np.float32(hyper.eps) == 0:
-        return False
-    numbers = (1.0 - hyper.beta1, 1.0 - hyper.beta2, rule.alpha_t, hyper.eps, -hyper.eta)
-    return _update(_adam_all, rule, (param.grad, rule.state["m"], rule.state["v"], param.array), numbers)
+    return _update(_adam_all, rule, grad, (rule.state["m"], rule.state["v"], param.array), numbers)
 
 
 def momentum_sgd(rule, param) -> bool:
@@ -172,7 +210,7 @@ def momentum_sgd(rule, param) -> bool:
     if param.grad is None:
         return False
     numbers = (rule.hyperparam.lr, rule.hyperparam.momentum)
-    return _update(_momentum_sgd_all, rule, (param.grad, rule.state["v"], param.array), numbers)
+    return _update(_momentum_sgd_all, rule, param.grad, (rule.state["v"], param.array), numbers)
 
 
 def rmsprop(rule, param) -> bool:
@@ -181,4 +219,4 @@ def rmsprop(rule, param) -> bool:
     if hyper.eps_inside_sqrt or param.grad is None or np.float32(hyper.eps) == 0:
         return False
     numbers = (hyper.lr, hyper.alpha, 1 - hyper.alpha, hyper.eps)
-    return _update(_rmsprop_all, rule, (param.grad, rule.state["ms"], param.array), numbers)
+    return _update(_rmsprop_all, rule, param.grad, (rule.state["ms"], param.array), numbers)
