@@ -21,6 +21,8 @@ SMALLEST = 1 << 16
 PAGE = mmap.PAGESIZE
 # Addresses, not memory: the system gives pages when they are first written to.
 REGION = 1 << 28
+# NumPy copies pixel by pixel: of 3 channels, copying one after the other takes a quarter of the time.
+FEW_CHANNELS = 4
 
 
 class _Region:
@@ -155,7 +157,14 @@ def reached_bytes() -> int:
 def nhwc(array: np.ndarray) -> np.ndarray:
     """The (N, H, W, C) array behind an (N, C, H, W) array: a view if its memory has that order, else a copy."""
     array = array.transpose(0, 2, 3, 1)
-    return array if array.flags.c_contiguous else np.ascontiguousarray(array)
+    if array.flags.c_contiguous:
+        return array
+    if array.shape[3] > FEW_CHANNELS:
+        return np.ascontiguousarray(array)
+    copied = np.empty(array.shape, array.dtype)
+    for c in range(array.shape[3]):
+        copied[..., c] = array[..., c]
+    return copied
 
 
 def nchw(array: np.ndarray) -> np.ndarray:
