@@ -3,7 +3,7 @@
 An array from `empty` owns a lease on a piece of a region of memory. NumPy keeps the lease alive for as long as the
 array or any view of it exists; only then can the piece be lent again, alone or joined with its neighbours. The first
 free piece that is large enough is taken, so the pages in use stay close together: in training the report's network
-they come to 5 to 7 % more than is lent at once. malloc, which has other arrays to serve, keeps more.
+they come to 5 to 8 % more than is lent at once. malloc, which has other arrays to serve, keeps more.
 """
 
 import bisect
