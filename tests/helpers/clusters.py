@@ -95,7 +95,7 @@ def holder_of(folder: Path) -> int | None:
     return None
 
 
-def when(is_true: Callable[[], object], seconds: float = 60) -> None:
+def when(is_true: Callable[[], object], seconds: float = 180) -> None:
     """Wait until something is true."""
     deadline = time.monotonic() + seconds
     while not is_true():
