@@ -326,6 +326,19 @@ def test_a_demonstration_decides_nothing(published, tmp_path):
     assert "No claim has been tried by runs" in headline.headline(tmp_path)
 
 
+def test_the_headline_counts_the_panels_in_the_report_s_order_where_most_are_trained(tmp_path):
+    for profile, panels in {
+        "evening": ["2,,x1,e,1", "6,max,Adam,e,0.3333", "6,max,Sgd,e,0.3333"],
+        "full": ["2,,x1,e,1"],
+    }.items():
+        (tmp_path / profile).mkdir()
+        (tmp_path / profile / "comparison.csv").write_text(
+            "\n".join(["figure,panel,series,quantity,kendall_tau", *panels])
+        )
+    expected = "In **1 of 2 panels** of figures 2 and 6 our curves end in the report's order ([evening profile]"
+    assert expected in headline.headline(tmp_path)
+
+
 def test_a_page_without_a_place_for_them_is_refused():
     with pytest.raises(BadInput, match=r"README\.md"):
         headline.with_results("nothing here", "", "README.md")
