@@ -214,7 +214,7 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     assert all(html.text(question.asks) in page for question in QUESTIONS)
 
 
-def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, monkeypatch):
+def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_path, monkeypatch):
     options = made_up.options(tmp_path / "results", seeds=1)
     monkeypatch.setattr(study, "PROFILES", {"full": replace(options.scale(), epochs=None)})
     # Ours are the report's curves of figure 6, one of them not to half of its end, and all of them two points off.
@@ -240,12 +240,12 @@ def test_curves_at_the_report_s_scale_are_set_beside_the_report_s_own(tmp_path, 
     gaps = [text.words for text in texts_of(picture) if text.words.startswith("gap ")]
     assert sorted(gap.split()[1] for gap in gaps) == sorted(f"{float(row['mean_absolute_gap']):.1f}" for row in near)
     assert sorted(path.name for path in out.glob("nearness.*")) == ["nearness.csv", "nearness.png"]
-    page = (out / "report.html").read_text()
-    sections = re.findall(r'<section id="([^"]*)"', page)
+    shown = (out / "report.html").read_text()
+    sections = re.findall(r'<section id="([^"]*)"', shown)
     assert sections[:4] == ["summary", "nearness", "settings", "claims"]
-    assert '<img src="nearness.png"' in page
-    assert f"{len(near)} of the report&#x27;s 39 curves are trained to at least half of their epochs" in page
-    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*figure 6, max pooling, Adam<(?:(?!</tr>).)*</tr>", page)
+    assert '<img src="nearness.png"' in shown
+    assert f"{len(near)} of the report&#x27;s 39 curves are trained to at least half of their epochs" in shown
+    (row,) = re.findall(r"<tr>(?:(?!</tr>).)*figure 6, max pooling, Adam<(?:(?!</tr>).)*</tr>", shown)
     assert re.findall(r">([^<]+)<", row) == [
         *("figure 6, max pooling, Adam", "train error (%)", "15 of 15", "2.0", "+2.0", "10.0", "12.0"),
     ]
