@@ -323,7 +323,7 @@ def test_a_demonstration_decides_nothing(published, tmp_path):
     summary = tmp_path / "quick" / "summary.json"
     summary.write_text(json.dumps({**json.loads(summary.read_text()), "profile": "quick"}))
     assert headline.claims_tables(tmp_path) == ""
-    assert "No claim has been tried by runs" in headline.headline(tmp_path)
+    assert "No claim has been tried yet by runs" in headline.headline(tmp_path)
 
 
 def test_the_headline_counts_the_panels_in_the_report_s_order_where_most_are_trained(tmp_path):
@@ -335,7 +335,7 @@ def test_the_headline_counts_the_panels_in_the_report_s_order_where_most_are_tra
         (tmp_path / profile / "comparison.csv").write_text(
             "\n".join(["figure,panel,series,quantity,kendall_tau", *panels])
         )
-    expected = "In **1 of 2 panels** of figures 2 and 6 our curves end in the report's order ([evening profile]"
+    expected = "In **1 of 2 panels** of figures 2 and 6 our curves end in the report's order ([evening]"
     assert expected in headline.headline(tmp_path)
 
 
