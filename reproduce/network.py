@@ -121,7 +121,7 @@ class Conv_NN(Chain):
 
         Args:
             x_data: (N, 3, 32, 32) float32 in [0, 1], on the network's device.
-            batch_size: images at a time; it changes no number.
+            batch_size: images at a time; another number may change the last digit.
 
         Returns:
             (N, 10) float32, an array on the network's device; each row sums to 1.
