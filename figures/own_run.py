@@ -10,16 +10,16 @@ import numpy as np
 
 from figures.figure import Figure
 from figures.sections import FIGURES
+from reproduce.analysis.comparison import mean_absolute_gap
 from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
 from reproduce.analysis.report_curves import report_curve, report_curves
 from reproduce.cli import option, path, whole_number
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
-from reproduce.files import read_at_most
 from reproduce.profiles import PROFILES
 from reproduce.render.plotting import own_run_picture, save_picture, stamp_of
 from reproduce.store.history import History, parse_history
-from reproduce.store.runs import EXPERIMENT, HISTORY, LARGEST_SIDE_FILE, PROVENANCE
+from reproduce.store.runs import EXPERIMENT, HISTORY, PROVENANCE, side_file
 from reproduce.text import counted, format_table, shown
 
 NAME = "own run"
@@ -76,9 +76,7 @@ def read_run(folder: Path) -> OwnRun:
 
 def _read(file: Path) -> bytes | None:
     try:
-        return read_at_most(file, LARGEST_SIDE_FILE)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+        return side_file(file)
     except (OSError, ValueError) as error:
         raise BadInput(f"{file}: {getattr(error, 'strerror', None) or error}") from None
 
@@ -132,9 +130,8 @@ def own_curves(figure: Figure, run: OwnRun) -> list[Curve]:
 def gap_of(own: Curve, report: Curve) -> tuple[int, float]:
     """How many epochs both have, as numbers, and the mean |own - the report's| over them, points; NaN without any."""
     _, ours, theirs = np.intersect1d(own.epochs, report.epochs, return_indices=True)
-    distances = abs(own.mean()[ours] - report.mean()[theirs])
-    distances = distances[np.isfinite(distances)]
-    return len(distances), float(distances.mean()) if len(distances) else np.nan
+    own_values, report_values = own.mean()[ours], report.mean()[theirs]
+    return int(np.isfinite(own_values - report_values).sum()), mean_absolute_gap(own_values, report_values)
 
 
 def draw(options: OwnRunOptions) -> None:

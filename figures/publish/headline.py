@@ -3,6 +3,7 @@
 import json
 import statistics
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,8 +81,9 @@ def _claims_in_words(published: Path) -> str:
         tried = [c for c in claims if c["report_decision"] != ARITHMETIC and c["verdict"] != NOT_TESTED]
         if tried:
             return f"{counts_in_words(claims)} ({profile} profile)"
-    decided = Counter(row["report_decision"] for row in rows_of(published / "evening" / "claims.csv"))
-    counts = ", ".join(f"{decided[one]} *{one}*" for one in REPORT_DECISIONS if decided[one])
+    # What the report's own curves say is the same at every scale.
+    claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
+    counts = _enumerated(Counter(claim["report_decision"] for claim in claims), REPORT_DECISIONS, "{} *{}*")
     alone = f" By the report's own curves alone: {counts}." if counts else ""
     return f"No claim has been tried yet by runs that learn as far as the report's.{alone}"
 
@@ -123,13 +125,18 @@ def _scale(summary: dict[str, Any]) -> str:
     )
 
 
+def _enumerated(found: Counter[str], words: Iterable[str], form: str) -> str:
+    """How often each word was found, in this form, without those that were not."""
+    return ", ".join(form.format(found[word], word) for word in words if found[word])
+
+
 def counts_in_words(claims: list[dict[str, str]]) -> str:
     """How many claims there are of each verdict, those that are counted without a run apart."""
     counting = [c["verdict"] for c in claims if c["report_decision"] == ARITHMETIC]
     ours = Counter(c["verdict"] for c in claims if c["report_decision"] != ARITHMETIC)
     reports = Counter(c["report_decision"] for c in claims)
-    counted = ", ".join(f"**{ours[verdict]} {verdict}**" for verdict in VERDICTS if ours[verdict])
-    decisions = ", ".join(f"{reports[one]} {one}" for one in REPORT_DECISIONS if reports[one] and one != ARITHMETIC)
+    counted = _enumerated(ours, VERDICTS, "**{} {}**")
+    decisions = _enumerated(reports, [one for one in REPORT_DECISIONS if one != ARITHMETIC], "{} {}")
     return (
         f"Of the report's {len(claims)} claims {len(counting)} are arithmetic ({counting.count(REPRODUCED)} of them "
         f"right); of the other {sum(ours.values())} our runs find {counted}. The report's own curves say of these: "

@@ -60,6 +60,13 @@ class PanelOrder(NamedTuple):
     """whether every series has the same rank in both"""
 
 
+def mean_absolute_gap(ours: np.ndarray, report: np.ndarray) -> float:
+    """Mean |ours - the report's| over the same epochs, points, without those where one has no number; NaN for none."""
+    gaps = abs(ours - report)
+    gaps = gaps[np.isfinite(gaps)]
+    return float(gaps.mean()) if gaps.size else np.nan
+
+
 def last_values(report: Sequence[Curve], ours: Sequence[Curve]) -> list[Row]:
     """Each of our series at its panel's last common epoch: the last one that all of its curves have, the report's too.
 
@@ -85,8 +92,6 @@ def last_values(report: Sequence[Curve], ours: Sequence[Curve]) -> list[Row]:
             column = curve.values[:, curve.epochs == epoch]
             column = column[np.isfinite(column)]
             expected = report_means.get(name, np.array([np.nan]))
-            gaps = abs(our_means[name] - expected)
-            gaps = gaps[np.isfinite(gaps)]
             rows.append(
                 Row(
                     panel[0],
@@ -96,7 +101,7 @@ def last_values(report: Sequence[Curve], ours: Sequence[Curve]) -> list[Row]:
                     float(our_means[name][-1]),
                     float(np.ptp(column)) / 2 if column.size else np.nan,
                     float(expected[-1]),
-                    float(gaps.mean()) if gaps.size else np.nan,
+                    mean_absolute_gap(our_means[name], expected),
                     _rank(our_badness, name),
                     _rank(report_badness, name),
                     tau if name in theirs else np.nan,

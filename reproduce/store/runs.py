@@ -150,7 +150,7 @@ def _record_of(path: Path, damaged: dict[str, str]) -> Record | None:
         return None
 
 
-def _side_file(path: Path, largest: int = LARGEST_SIDE_FILE) -> bytes | None:
+def side_file(path: Path, largest: int = LARGEST_SIDE_FILE) -> bytes | None:
     """What a side file says; None if it is not there.
 
     Raises:
@@ -179,7 +179,7 @@ def _refuse_if_foreign(folder: Path, experiment: Experiment, found: dict[str, An
 
 def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[str, str], is_known: bool) -> None:
     try:
-        content = _side_file(folder / EXPERIMENT)
+        content = side_file(folder / EXPERIMENT)
         if content is None or content == json_bytes(experiment.settings()):
             return
         other = Experiment.from_settings(json.loads(content)).settings()
@@ -193,7 +193,7 @@ def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[s
 
 def _check_history_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> History:
     try:
-        content = _side_file(folder / HISTORY)
+        content = side_file(folder / HISTORY)
         if brief is None:
             if content is not None:
                 # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
@@ -212,7 +212,7 @@ def _check_history_file(folder: Path, brief: Record | None, damaged: dict[str, s
 
 def _check_provenance_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> dict[str, Any] | None:
     try:
-        content = _side_file(folder / PROVENANCE)
+        content = side_file(folder / PROVENANCE)
         if content is not None:
             found = json.loads(content)
             if found.get("checksum") != checksum_of(found):
@@ -241,7 +241,7 @@ def write_side_files(folder: Path, experiment: Experiment, history: History, pro
 
 def _write_if_other(path: Path, content: bytes) -> None:
     try:
-        is_there = _side_file(path, len(content)) == content
+        is_there = side_file(path, len(content)) == content
     except ValueError:
         is_there = False
     if not is_there:
