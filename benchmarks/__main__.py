@@ -78,15 +78,15 @@ def run_case(case: Case, names: list[str], rounds: int, threads: int) -> None:
         times: dict[str, list[float]] = {name: [] for name in contestants}
         steps = {}
         for name, contestant in contestants.items():
+            estimate = contestant.run(1)
             if contestant.failure:
                 print(f"  {TITLES[name]} cannot run here: {contestant.failure.strip().splitlines()[-1]}")
             else:
-                estimate = contestant.run(1)
                 steps[name] = 1 if name == "peak" else max(1, round(SECONDS_A_TURN / estimate))
         for _ in range(rounds):
             for name, count in steps.items():
                 times[name].append(contestants[name].run(count))
-        _print_table(case, {name: times[name] for name in steps if None not in times[name]}, contestants)
+        _print_table(case, {name: times[name] for name in steps if not contestants[name].failure}, contestants)
     finally:
         if busy:
             busy.kill()

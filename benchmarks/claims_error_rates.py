@@ -17,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,8 @@ def published_networks(folder: Path = PUBLISHED) -> tuple[dict[str, Network], st
 
     From the epoch in which a run diverged it guesses.
     """
-    histories, groups = defaultdict(list), defaultdict(dict)
+    histories: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    groups: dict[str, dict[int, str]] = defaultdict(dict)
     with (folder / "histories.csv").open(newline="") as stream:
         for row in csv.DictReader(stream):
             histories[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))
@@ -86,7 +88,7 @@ class World:
     def __init__(self, name: str, random: np.random.Generator) -> None:
         self.random = random
         known, fingerprint = published_networks()
-        quick = {"batch_size": 40, "width": 0.25, "momentum": 0.9, "data_fingerprint": fingerprint}
+        quick: dict[str, Any] = {"batch_size": 40, "width": 0.25, "momentum": 0.9, "data_fingerprint": fingerprint}
         learnt = [one for one in known.values() if one.mean[-1, 0] > LEARNT]
         common = known[Experiment(**{**quick, "optimizer": "MomentumSGD", "dropout": 0.25}).key]
         self.truth: dict[str, tuple[Network, Network]] = {}
@@ -117,7 +119,7 @@ class World:
     def drawn(self, seeds: int) -> list[dict[str, Curve]]:
         """The curves of every comparison, of newly drawn runs."""
         runs = {key: draw(*pair, seeds, self.random) for key, pair in self.truth.items()}
-        found = []
+        found: list[dict[str, Curve]] = []
         for comparison, keys in self.comparisons:
             found.append({})
             for role, series in comparison.curves.items():

@@ -4,6 +4,7 @@ Every contestant lives in a process of its own, so that no thread pool of one is
 the process's peak of memory is the contestant's.
 """
 
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -202,14 +203,14 @@ class Contestant:
             self.failure = values[0]
         return values
 
-    def run(self, steps: int) -> float | None:
-        """Seconds a step over this many steps (for "peak": GFLOP/s); None once the contestant has failed."""
+    def run(self, steps: int) -> float:
+        """Seconds a step over this many steps (for "peak": GFLOP/s); no number once the contestant has failed."""
         if self.failure:
-            return None
+            return math.nan
         self.pipe.send(steps)
         values = self._receive()
         if self.failure:
-            return None
+            return math.nan
         if len(values) > 1:
             self.megabytes = values[1]
         return values[0]

@@ -23,7 +23,7 @@ from reproduce.training import build_model
 
 ITERATIONS, BATCH_SIZE, WIDTH = 50, 50, 0.25
 CONVOLUTION_BATCH_SIZE = 20
-CASES = {
+CASES: dict[str, dict] = {
     "MomentumSGD 0.01": {"optimizer": "MomentumSGD"},
     "MomentumSGD 0.001": {"optimizer": "MomentumSGD", "learning_rate": 0.001},
     "Adam 0.001": {"optimizer": "Adam"},

@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from functools import partial
 from pathlib import Path
 
 from reproduce.data.dataset import synthetic
 from reproduce.experiment import Experiment
 from reproduce.plan.plan import make_plan, simulate
 from reproduce.profiles import PROFILES, Options
+from reproduce.store.code_version import code_version
 from reproduce.study import Study
 from reproduce.sweep import cost, dask_cluster, dask_sweep
 from reproduce.sweep.jobs import Job, in_order, operations_of, without_repeats
@@ -55,16 +55,15 @@ def _seconds_of_figure_6(jobs: int, folder: str) -> tuple[float, float]:
     began = time.monotonic()
     lines = []
     with subprocess.Popen(
-        [*command, f"--results={folder}", f"--jobs={jobs}", "--engine=chainer"],
+        [*command, f"--results={folder}", f"--jobs={jobs}", "--engine=chainer", "--verbose"],
         cwd=ROOT,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        for line in process.stdout:
-            if "Epoch" in line:
-                seconds = float(re.search(r"\(([\d.]+) s\)", line).group(1))
-                lines.append((time.monotonic(), seconds))
+        for line in process.stdout or ():
+            if "Epoch" in line and (took := re.search(r"\(([\d.]+) s\)", line)):
+                lines.append((time.monotonic(), float(took[1])))
     if process.returncode:
         raise SystemExit(process.returncode)
     # The first epoch's own seconds are before its line.
@@ -119,18 +118,20 @@ def overhead(runs: int = 1000, processes: int = 8) -> None:
         marker = Path(folder) / "marker"
         marker.touch()
         source = source_of("synthetic", images)
-        tasks = [Task(job, Path(folder), marker, source, -1, "chainer", job.label, "overhead") for job in jobs]
+        tasks = [
+            Task(job, Path(folder), marker, source, -1, "chainer", job.label, "overhead", code_version())
+            for job in jobs
+        ]
         began = time.monotonic()
         with contextlib.redirect_stdout(io.StringIO()), Board(jobs, images) as board:
-            dask_sweep.run_all(tasks, partial(contextlib.nullcontext, client), board, is_local=True, work=nothing)
+            dask_sweep.run_all(tasks, lambda: contextlib.nullcontext(client), board, is_local=True, work=nothing)
         seconds = time.monotonic() - began
     print(f"{runs} empty runs on {processes} processes: {seconds:.1f} s, {1000 * seconds / runs:.1f} ms a run")
 
 
 def report(*speeds: str) -> None:
     """The report's scale with 10 seeds at so many GFLOP/s a place, as `places=GFLOP/s`."""
-    from figures.plan import jobs_of
-
+    from figures.sections import runs_for
     from reproduce.data.dataset import Dataset
 
     class Sizes(Dataset):
@@ -139,8 +140,8 @@ def report(*speeds: str) -> None:
     full = PROFILES["full"]
     labels = range(full.train_size), range(full.test_size)
     images = Sizes(None, labels[0], None, labels[1], "CIFAR-10")
-    scale = PROFILES["full"].__class__(**{**vars(full), "seeds": 10})
-    jobs = in_order(without_repeats(jobs_of("all-figures", scale, images)), images)
+    study = Study(Options(profile="full", seeds=10), images)
+    jobs = in_order(without_repeats(runs_for("all-figures", study)), images)
     operations = [operations_of(job, images) for job in jobs]
     trained = sum(job.epochs * cost.training_images(job.experiment, full.train_size) for job in jobs)
     disk = sum(cost.disk_bytes(job.experiment, full.train_size) for job in jobs)

@@ -37,7 +37,7 @@ def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: 
         BadInput, ValueError: no such device or engine.
     """
     place = get_device(device)
-    with engine.using(engine.resolve(engine_name, device)):
+    with engine.using(engine.resolve(engine_name, device), device):
         model, optimizer = build(experiment, place)
         arrays = (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)
         x_train, y_train, x_test, y_test = (send(place, array) for array in arrays)

@@ -74,7 +74,7 @@ def measure(
     wanted = {name_of(experiment, STEP): experiment for experiment in experiments}
     whole = {name_of(experiment, EPOCH): experiment for experiment in epochs_of}
     found: dict[str, list[float]] = {key: [] for key in (*wanted, *whole)}
-    with engine.using(engine.resolve(engine_name, device)):
+    with engine.using(engine.resolve(engine_name, device), device):
         steps = {key: _step(experiment, dataset, device) for key, experiment in wanted.items()}
         # The first step allocates memory and compiles; the second says how many are worth a measurement.
         counts = {}

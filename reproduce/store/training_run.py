@@ -62,7 +62,7 @@ def train(
     """
     on = get_device(device)
     engine_used = engine.resolve(engine_name, device)
-    with runs.locked(folder), engine.using(engine_used), deferred():
+    with runs.locked(folder), engine.using(engine_used, device), deferred():
         finding = runs.examine(folder, experiment)
         runs.repair(folder, experiment, finding)
         if is_complete(finding.history, epochs):
