@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 from reproduce.augmentation import COPIES
 from reproduce.data.dataset import Dataset
 from reproduce.engine import resolve
@@ -128,10 +130,8 @@ def make_plan(jobs: Iterable[Job], study: Study) -> Plan:
     else:
         from reproduce.plan.speed import measure
 
-        speeds = {
-            key: measure(experiment, dataset, options.device, options.engine, store)
-            for key, experiment in networks.items()
-        }
+        with tqdm(networks.items(), "timing networks", leave=False, disable=not sys.stderr.isatty()) as bar:
+            speeds = {key: measure(one, dataset, options.device, options.engine, store) for key, one in bar}
         places, start = 1, 0.0
     seconds = {}
     for job in missing:

@@ -53,7 +53,8 @@ class Board:
         # A run in this process has the standard streams redirected to `report`; ours are those from before.
         self._out, self._err = sys.stdout, sys.stderr
         self._bar: tqdm | None = None
-        self._started = self._shown = time.monotonic()
+        self._began: float | None = None
+        self._shown = time.monotonic()
 
     def __enter__(self) -> "Board":
         if self._is_terminal:
@@ -82,6 +83,8 @@ class Board:
         self._share[key] = share
         # A run that goes on from its checkpoint has a part behind it that says nothing about today's speed.
         self._share_at_start.setdefault(key, share)
+        if speed:
+            self._begin()
         self.redraw()
 
     def finish(self, key: str, outcome: Outcome) -> None:
@@ -90,10 +93,16 @@ class Board:
         self.outcomes[key] = outcome
         if outcome.kind in (DONE, DIVERGED):
             self._share[key] = 1.0
+        self._begin()
         how = "failed: " if outcome.kind == FAILED else ""
         self.say(f"{self._labels[key]}: {how}{outcome.text}")
         if self._is_terminal:
             self.redraw(at_once=True)
+
+    def _begin(self) -> None:
+        """Measure speeds from the first news on: before it, the engine may have been compiling for a minute."""
+        if self._began is None:
+            self._began, self._share_at_start = time.monotonic(), dict(self._share)
 
     def requeue(self, key: str) -> None:
         """A run is waiting again, since its worker is no more."""
@@ -149,7 +158,7 @@ class Board:
             share = self._share.get(key, 0.0)
             done += operations * max(0.0, share - self._share_at_start.get(key, 0.0))
             left += operations * (1.0 - share) if key not in self.outcomes else 0.0
-        elapsed = time.monotonic() - self._started
+        elapsed = 0.0 if self._began is None else time.monotonic() - self._began
         return elapsed * left / done if done and elapsed > 1 else None
 
     def _images_of(self, key: str) -> int:

@@ -117,15 +117,18 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
     from reproduce.store.training_run import train
 
     key, place = task.job.key, [0, 0]
-    reported, since = time.monotonic(), 0
+    reported, since = 0.0, 0
 
     def watch(epoch: int, images: int) -> None:
         nonlocal reported, since
         if is_stopping():
             ask_to_stop()
         place[:] = [epoch, (place[1] if epoch == place[0] else 0) + images]
-        since += images
         now = time.monotonic()
+        if not reported:  # what comes before the first batch's end is no training: the engine may have been compiling
+            reported = now
+            return
+        since += images
         if now - reported >= SECONDS_BETWEEN_REPORTS:
             emit((key, "progress", *place, since / (now - reported)))
             reported, since = now, 0

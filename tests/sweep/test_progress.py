@@ -41,11 +41,25 @@ def test_progress_is_readable_without_a_terminal(capsys, monkeypatch):
     assert lines == [
         "[2/4] seed 1: 4 epochs",
         "a file is damaged",
-        # One run and an eighth of another in 50 s; a quarter of that and a whole one are left.
-        "2 of 4 runs done, 3 of 4 epochs, 1,000 images/s, about 56 s left",
+        # An eighth of a run in the 40 s since the first news; a quarter of it and a whole one are left.
+        "2 of 4 runs done, 3 of 4 epochs, 1,000 images/s, about 7 min left",
         "[3/4] seed 2: failed: why",
-        "2 of 4 runs done, 1 failed, 0 running, about 71 s left",
+        "2 of 4 runs done, 1 failed, 0 running, about 9 min left",
     ]
+
+
+def test_the_time_that_compiling_takes_is_not_taken_for_speed(capsys, monkeypatch):
+    one = job(IMAGES, epochs=4)
+    now = [0.0]
+    monkeypatch.setattr("reproduce.sweep.progress.time.monotonic", lambda: now[0])
+    with Board([one], IMAGES) as board:
+        board.report((one.key, "progress", 0, 0, 0.0))
+        now[0] = 90
+        board.report((one.key, "progress", 0, 1, 100.0))
+        assert board.seconds_left() is None
+        now[0] = 100
+        board.report((one.key, "progress", 1, 1, 100.0))
+        assert board.seconds_left() == pytest.approx(30, rel=0.1)
 
 
 def test_epochs_are_shown_where_they_are_asked_for(capsys):
