@@ -26,3 +26,9 @@ def test_the_benchmark_of_a_gpu_runs_on_a_cpu():
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert found.returncode == 0, found.stderr
     assert all(title in found.stdout for title in ("stock Chainer", "the engine", "PyTorch eager"))
+
+
+def test_error_rates_of_the_claims_are_simulated():
+    program = "import benchmarks.claims_error_rates as b; print(b.simulate('as learnt', 3, 1))"
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert found.returncode == 0, found.stderr
