@@ -117,13 +117,11 @@ def _row(pair: Pair) -> Sequence[object]:
 def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
     """Every curve that is mostly there over the report's, by panels; None if there is none."""
     report, ours, notes = [], [], {}
-    explained: dict[str, str] = {}
     for pair in pairs:
         if not pair.is_mostly_there:
             continue
         figure, panel = FIGURES[pair.series.figure], pair.report.panel  # type: ignore[index]  # all are of a figure
         name = ", ".join(filter(None, (f"Figure {figure.number}", figure.explained.get(panel, panel))))
-        explained |= figure.explained
         report.append(pair.report._replace(panel=name))
         ours.append(pair.ours._replace(panel=name))
         until = f" to epoch {pair.common[-1]}" if pair.common[-1] < pair.report.epochs[-1] else ""
@@ -138,5 +136,4 @@ def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
         is_overlaid=True,
         stamp=stamp_of(study.options.profile, study.dataset.is_synthetic),
         notes=notes,
-        explained=explained,
     )

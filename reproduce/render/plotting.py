@@ -129,7 +129,8 @@ def curves_picture(
     """
     looks = looks_of(curve.series for curve in ours)
     kinds = list(dict.fromkeys((curve.panel, curve.quantity) for curve in ours))
-    columns = len(kinds) if len(kinds) <= len(HEIGHT_OF_ONE_ROW) else 2
+    # Six panels make three rows of two; of more, each is smaller.
+    columns = len(kinds) if len(kinds) <= len(HEIGHT_OF_ONE_ROW) else 2 if len(kinds) <= 6 else 3
 
     def name_of(curve: Curve) -> str:
         return explained.get(curve.series, curve.series)
