@@ -1,5 +1,6 @@
 """How near our curves are to the report's own, at its scale and with the full profile's settings, as far as runs go."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -114,14 +115,33 @@ def _row(pair: Pair) -> Sequence[object]:
     return (pair.series.figure, *pair.report[:3], *counts, *compared)
 
 
-def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
-    """Every curve that is mostly there over the report's, by panels; None if there is none."""
+def overlay_picture(pairs: Sequence[Pair], study: Study) -> Figure | None:
+    """Of the figures, the one with the most curves that are mostly there: these over the report's; None if none is."""
+    counts = Counter(_number(pair) for pair in pairs if pair.is_mostly_there)
+    if not counts:
+        return None
+    most = min(counts, key=lambda number: (-counts[number], number))
+    title = f"Figure {most}. {FIGURES[most].title}, at the report's own scale"
+    return nearness_picture([pair for pair in pairs if _number(pair) == most], study, title)
+
+
+def _number(pair: Pair) -> int:
+    return pair.series.figure or 0
+
+
+def nearness_picture(pairs: Iterable[Pair], study: Study, of_one_figure: str = "") -> Figure | None:
+    """Every curve that is mostly there over the report's, by panels; None if there is none.
+
+    Args:
+        of_one_figure: the title where all are of one figure, whose number the panels then need not say.
+    """
     report, ours, notes = [], [], {}
     for pair in pairs:
         if not pair.is_mostly_there:
             continue
-        figure, panel = FIGURES[pair.series.figure], pair.report.panel  # type: ignore[index]  # all are of a figure
-        name = ", ".join(filter(None, (f"Figure {figure.number}", figure.explained.get(panel, panel))))
+        figure, panel = FIGURES[_number(pair)], pair.report.panel
+        number = "" if of_one_figure else f"Figure {figure.number}"
+        name = ", ".join(filter(None, (number, figure.explained.get(panel, panel))))
         report.append(pair.report._replace(panel=name))
         ours.append(pair.ours._replace(panel=name))
         until = f" to epoch {pair.common[-1]}" if pair.common[-1] < pair.report.epochs[-1] else ""
@@ -129,7 +149,7 @@ def nearness_picture(pairs: Iterable[Pair], study: Study) -> Figure | None:
     if not ours:
         return None
     return curves_picture(
-        "Curves trained at the report's own scale",
+        of_one_figure or "Curves trained at the report's own scale",
         report,
         ours,
         [made_from(study, (len(curve.epochs) for curve in ours))],

@@ -7,7 +7,7 @@ from pathlib import Path
 from figures import background
 from figures.claims.decide import Decision, decide_all
 from figures.figure import caption_of, compare, curves_of, draw_figure, jobs_of, missing_runs
-from figures.nearness import Pair, nearness_picture, pairs_of
+from figures.nearness import Pair, nearness_picture, overlay_picture, pairs_of
 from figures.sections import CLAIMS, FIGURES, SERIES, runs_for
 from reproduce.analysis.comparison import PanelOrder, Row, orders
 from reproduce.plan import step_times
@@ -31,7 +31,8 @@ class Content:
         missing: of each figure that has not been made, how many of how many runs are missing or unfinished.
         pairs: at the report's scale, all of its curves, each with what there is of ours.
         answers: at the report's scale, which candidates for unstated settings are nearest.
-        nearness, settings: the PNG files that show these two, where there is anything to show.
+        nearness, overlay, settings: the PNG files of the curves at the report's scale, of those of one figure (for
+            README), and of the candidates, where there is anything to show.
         origins: of all runs that the page is made of.
         seconds: the time that all of them took.
     """
@@ -45,6 +46,7 @@ class Content:
     pairs: list[Pair]
     answers: list[Answer]
     nearness: Path | None
+    overlay: Path | None
     settings: Path | None
     origins: Origins
     runs: int
@@ -80,7 +82,8 @@ def gather(study: Study) -> Content:
     decisions = decide_all(CLAIMS, study, times, SERIES)
     pairs = pairs_of(study) if study.is_report_scale else []
     answers = race(QUESTIONS, study) if study.is_report_scale else []
-    nearness, settings = nearness_picture(pairs, study), picture_of(answers, study)
+    nearness, overlay = nearness_picture(pairs, study), overlay_picture(pairs, study)
+    settings = picture_of(answers, study)
     wanted = [*runs_for("claims", study), *runs_for("all-figures", study), *_runs_of_candidates(answers, study)]
     present = {job.key: job.experiment for job in wanted if study.history(job.experiment)}.values()
     return Content(
@@ -93,6 +96,7 @@ def gather(study: Study) -> Content:
         pairs,
         answers,
         save_picture(nearness, folder / "nearness")[0] if nearness else None,
+        save_picture(overlay, folder / "overlay")[0] if overlay else None,
         save_picture(settings, folder / "settings")[0] if settings else None,
         study.origins(present),
         len(present),

@@ -47,7 +47,7 @@ def claim(decision: Decision) -> str:
         if len(decision.outcomes) > 1 and outcome is decision.decisive:
             mark = " (the weakest: decides)"
         elif not comparison.decides:
-            mark = " (shown beside it: does not decide)"
+            mark = " (for comparison: does not decide)"
         rows.append(
             (
                 comparison.measure + mark,

@@ -135,8 +135,8 @@ def _write(new: Path, out: Path, content: Content, study: Study, docs: Path | No
     if study.is_report_scale:
         write_answers(new, content.answers, study, os.path.relpath(out, docs) if docs else "", (".png",))
         write_nearness(new / "nearness.csv", content.pairs, study)
-    if content.nearness:
-        shutil.copyfile(content.nearness, new / content.nearness.name)
+    for drawn in filter(None, (content.nearness, content.overlay)):
+        shutil.copyfile(drawn, new / drawn.name)
     write_runs(new, present, study)
     missing = _write_missing(new / "missing.csv", wanted, study)
     write_json(new / SUMMARY, _summary(content, origins, len(present), missing))

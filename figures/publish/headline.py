@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from figures.claims.decide import ARITHMETIC, REPORT_DECISIONS
+from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, WITHIN_NOISE
 from figures.nearness import is_mostly_there, spread_of_the_report
 from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURES, SECTIONS
@@ -15,11 +15,22 @@ from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.render.tables import markdown_rows
+from reproduce.text import counted
 
 BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
 END = "<!-- end of results -->"
 
 
+# Of one claim, and of several.
+IN_WORDS = {
+    HOLDS: ("holds", "hold"),
+    DOES_NOT_HOLD: ("does not hold", "do not hold"),
+    WITHIN_NOISE: ("rests on what two runs of one network differ by", "rest on what two runs of one network differ by"),
+    NO_CURVE: ("has no curve", "have no curve"),
+    ARITHMETIC: ("is arithmetic", "are arithmetic"),
+}
+# Points from which on a gap is named.
+FAR = 10
 # A demonstration decides nothing: its claims are not told.
 DECIDING = ("overnight", "full")
 # Of those on all images, the longer the later.
@@ -27,50 +38,98 @@ ON_ALL_IMAGES = ("evening", *DECIDING)
 
 
 def headline(published: Path) -> str:
-    """What the published results say, in three numbers and a picture, as Markdown.
+    """What the published results say, in a picture, a table and three sentences, as Markdown.
 
     Args:
         published: a folder with one folder a profile, as `publish` writes them.
     """
     full = published / "full"
     parts = []
-    if (full / "nearness.png").exists():
+    if (full / "overlay.png").exists():
         parts += [
             "![Curves at the report's own scale: dashed the report, solid ours, with the gap in points]"
-            "(docs/results/full/nearness.png)",
+            "(docs/results/full/overlay.png)",
             "",
-            "*Dashed: the report. Solid: this package, at the report's own scale, with the mean gap in points.*",
+            "*Dashed: the report. Solid: this package, at the report's own scale. [All curves](docs/nearness.md).*",
             "",
         ]
+    parts += _table_of_orders(published)
     if (full / "nearness.csv").exists():
-        parts.append(f"- **How near.** {_near_in_words(full)} [Every curve](docs/nearness.md).")
-    parts.append(
-        f"- **How true.** {_orders_in_words(published)}{_claims_in_words(published)} [Each claim](docs/claims.md)."
-    )
+        parts.append(f"- **How near?** {_near_in_words(full)} [Every curve](docs/nearness.md).")
     figures, claims = len(FIGURES) + 1, len(CLAIMS)
     parts += [
-        f"- **How to get it.** {figures} figures, 3 tables and {claims} claims are made by one command each, and go on "
-        "where they were stopped.",
+        f"- **Which claims hold?** {_claims_in_words(published)} [Each claim](docs/claims.md).",
+        f"- **How do I get it?** {figures} figures, 3 tables and {claims} claims are made by one command each, and go "
+        "on where they were stopped.",
         "",
     ]
     return "\n".join(parts)
 
 
-def _orders_in_words(published: Path) -> str:
-    """In how many panels our curves end in the report's order, where most are trained; empty where none is."""
-    panels: dict[str, dict[tuple[str, ...], float]] = {}
-    for profile in ON_ALL_IMAGES:
-        rows = [row for row in rows_of(published / profile / "comparison.csv") if row["kendall_tau"]]
-        panels[profile] = {(row["figure"], row["panel"], row["quantity"]): float(row["kendall_tau"]) for row in rows}
-    profile = max(reversed(ON_ALL_IMAGES), key=lambda one: len(panels[one]))
-    found = panels[profile]
-    if not found:
-        return ""
-    agree = sum(tau == 1 for tau in found.values())
-    *others, last = sorted({int(figure) for figure, *_ in found})
-    numbers = f"figures {', '.join(map(str, others))} and {last}" if others else f"figure {last}"
-    scale = f"[{profile}](docs/results/{profile}/report.html) profile, all 50,000 images"
-    return f"In **{agree} of {len(found)} panels** of {numbers} our curves end in the report's order ({scale}). "
+# A panel's curves: figure, panel, quantity.
+PanelKey = tuple[str, str, str]
+
+
+def _panels_of(path: Path) -> dict[PanelKey, list[dict[str, str]]]:
+    """The rows of a comparison.csv by panel, of panels in which there is an order to compare."""
+    found: dict[PanelKey, list[dict[str, str]]] = {}
+    for row in rows_of(path):
+        if row["kendall_tau"]:
+            found.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
+    return found
+
+
+def _table_of_orders(published: Path) -> list[str]:
+    """For each panel the report's order, ours where most are trained, and the gaps at the report's own scale."""
+    by_profile = {profile: _panels_of(published / profile / "comparison.csv") for profile in ON_ALL_IMAGES}
+    profile = max(reversed(ON_ALL_IMAGES), key=lambda one: len(by_profile[one]))
+    panels = by_profile[profile]
+    if not panels:
+        return []
+    gaps: dict[PanelKey, list[str]] = {}
+    for row in rows_of(published / "full" / "nearness.csv"):
+        if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"])):
+            gaps.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(_gap_in_words(row))
+    cells = []
+    for key, rows in panels.items():
+        agrees = all(float(row["kendall_tau"]) == 1 for row in rows)
+        ours = "the same" if agrees else _best_first(rows, "our_rank")
+        cells.append((_what_it_shows(*key), _best_first(rows, "report_rank"), ours, ", ".join(gaps.get(key, []))))
+    agree = sum(cell[2] == "the same" for cell in cells)
+    summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
+    made_from = (
+        f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, "
+        f"{counted(summary['seeds'], 'seed')}, compared at the same epoch"
+    )
+    columns = ("", "the report, best first", f"ours, `{profile}`", "gap at its own scale, points")
+    return [
+        f"**In {agree} of {len(cells)} panels our curves end in the report's order.** "
+        f"The profile is [{profile}](docs/results/{profile}/report.html): {made_from}.",
+        "",
+        *markdown_rows(columns, cells, ()),
+        "",
+    ]
+
+
+def _what_it_shows(number: str, panel: str, quantity: str) -> str:
+    """A panel for somebody who does not have the report at hand: `3 batch normalization, x1: train error`."""
+    about = FIGURES[int(number)].title.partition(":")[0]
+    quantity = quantity.removesuffix(" (%)")
+    is_named_so = panel.replace("training", "train") == quantity
+    where = ", ".join(filter(None, (about[0].lower() + about[1:], "" if is_named_so else panel)))
+    return f"{number} {where}: {quantity}"
+
+
+def _gap_in_words(row: dict[str, str]) -> str:
+    """`x1 18.9 lower`; on which side only where the report's own noise does not explain it."""
+    signed = float(row["mean_gap"])
+    side = (" lower" if signed < 0 else " higher") if abs(signed) > spread_of_the_report() else ""
+    return f"{row['series']} {float(row['mean_absolute_gap']):.1f}{side}"
+
+
+def _best_first(rows: list[dict[str, str]], rank: str) -> str:
+    """Series as they end, the best one first."""
+    return ", ".join(row["series"] for row in sorted(rows, key=lambda row: float(row[rank])))
 
 
 def _claims_in_words(published: Path) -> str:
@@ -83,9 +142,12 @@ def _claims_in_words(published: Path) -> str:
             return f"{counts_in_words(claims)} ({profile} profile)"
     # What the report's own curves say is the same at every scale.
     claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
-    counts = _enumerated(Counter(claim["report_decision"] for claim in claims), REPORT_DECISIONS, "{} *{}*")
-    alone = f" By the report's own curves alone: {counts}." if counts else ""
-    return f"No claim has been tried yet by runs that learn as far as the report's.{alone}"
+    counts = Counter(claim["report_decision"] for claim in claims)
+    said = ", ".join(
+        f"{counts[decision]} {words[counts[decision] > 1]}" for decision, words in IN_WORDS.items() if counts[decision]
+    )
+    alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
+    return f"That takes more runs: three of each network, that learn as far as the report's.{alone}"
 
 
 def _near_in_words(full: Path) -> str:
@@ -100,12 +162,14 @@ def _near_in_words(full: Path) -> str:
         by_run.setdefault(row["run"], []).append(row)
     gaps = [statistics.mean(float(row["mean_absolute_gap"]) for row in of_run) for of_run in by_run.values()]
     worse = sum(statistics.mean(map(_shortfall, of_run)) > 0 for of_run in by_run.values())
+    far = dict.fromkeys(row["panel"] or row["series"] for row in kept if float(row["mean_absolute_gap"]) > FAR)
+    where = f" Above {FAR} points: {', '.join(far)}; [what may explain it](docs/nearness.md)." if far else ""
     return (
-        f"{len(near)} of the report's {len(rows)} curves are trained to at least half of their epochs at its own "
-        "scale. Some of them served to choose settings that the report does not state. "
-        f"The {len(gaps)} runs that did not lie a median **{statistics.median(gaps):.1f} points** from the report's, "
-        f"in percentage points of error or accuracy ({worse} of them worse than the report on average). The report's "
-        f"own two runs of one setting lie {spread_of_the_report():.1f} points apart."
+        f"{len(near)} of the report's {len(rows)} curves are trained at its own scale, to at least half of their "
+        f"epochs, by one run each. Over the {counted(len(gaps), 'run')} by which no setting was chosen, the median gap "
+        f"is **{statistics.median(gaps):.1f} points** of error or accuracy, from {min(gaps):.1f} to {max(gaps):.1f}; "
+        f"{worse} of them do worse than the report. The report's own two runs of one setting are "
+        f"{spread_of_the_report():.1f} points apart.{where}"
     )
 
 

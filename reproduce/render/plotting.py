@@ -72,8 +72,6 @@ class Line(NamedTuple):
     is_dashed: bool = False
     has_markers: bool = True
     thickness: float = 1.7
-    end: Curve | None = None
-    """the curve at whose end the name stands, if not this one"""
 
 
 @dataclass(frozen=True)
@@ -145,10 +143,7 @@ def curves_picture(
         theirs = {curve.series: curve for curve in of(report, kind) if _names(of(ours, kind)) & {curve.series}}
         lines = [Line(c, looks[c.series], is_dashed=True, has_markers=False, thickness=1.4) for c in theirs.values()]
         for curve in of(ours, kind):
-            expected = theirs.get(curve.series)
-            is_longer = expected is not None and expected.epochs[-1] > (_last(curve) or (-1, 0))[0]
-            end = expected if is_longer else None
-            lines.append(Line(curve, looks[curve.series], name_of(curve), notes.get(curve[:3], ""), end=end))
+            lines.append(Line(curve, looks[curve.series], name_of(curve), notes.get(curve[:3], "")))
         return panel(kind, lines, stamp)
 
     def of_the_report(kind: tuple[str, str]) -> Panel | None:
@@ -498,7 +493,7 @@ def _write_names(axes: Axes, names: Sequence[_Name], last: float, an_inch: float
     """Write names beside the curves' ends, in the order of the ends, none over another."""
     low, high = axes.get_ylim()
     per_inch = (high - low) / height
-    ends = [_last(name.line.end or name.line.curve) or (last, (low + high) / 2) for name in names]
+    ends = [_last(name.line.curve) or (last, (low + high) / 2) for name in names]
     ordered = sorted(zip(ends, names, strict=True), key=lambda pair: pair[0][1])
     wanted = [(value - low) / per_inch for (_, value), _ in ordered]
     middles = spread(wanted, [name.height for _, name in ordered], height)

@@ -14,6 +14,7 @@ NOTHING: Settings = MappingProxyType({})
 MOMENTUM_9 = {"optimizer": "MomentumSGD", "momentum": 0.9}
 MOMENTUM_99 = {"optimizer": "MomentumSGD", "momentum": 0.99}
 ADAM = {"optimizer": "Adam"}
+ONE_BLOCK = ((2, 64),)
 THREE_BLOCKS = ((2, 64), (2, 128), (2, 256))
 COLUMN_A = ((1, 64), (1, 128), (2, 256))
 
@@ -98,12 +99,27 @@ QUESTIONS = (
     ),
     Question(
         "depth",
-        "Figures 2 and 3: under which optimizer?",
+        "Figures 2 and 3: under which optimizer was x3 trained?",
         (
             curve(3, "x3", "batch norm", "train error (%)"),
             curve(3, "x3", "no batch norm", "train error (%)", {"batch_normalization": False}),
         ),
         {name: {"blocks": THREE_BLOCKS, "dropout": 0.0, **settings} for name, settings in _OPTIMIZERS.items()},
+    ),
+    Question(
+        "shallow",
+        "Figures 2 and 3: under which rate and momentum were x1 and x2 trained? Under x3's they learn far further.",
+        (
+            curve(3, "x1", "batch norm", "train error (%)"),
+            curve(3, "x1", "no batch norm", "train error (%)", {"batch_normalization": False}),
+        ),
+        {
+            name: {"blocks": ONE_BLOCK, "dropout": 0.0, **settings}
+            for name, settings in {
+                **_MOMENTA,
+                "momentum 0.9, rate 0.001": {**MOMENTUM_9, "learning_rate": 0.001},
+            }.items()
+        },
     ),
     Question(
         "dropout",

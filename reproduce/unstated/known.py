@@ -33,7 +33,13 @@ KNOWN = (
     Known("RMSprop in figures 6 and 7", "rate 0.01", SCRIPTS, "CIFAR10/baseline_CIFAR10_chainer.py"),
     Known("which curves are one run", "figures 6, 7, 9 and 10 share the baseline", SCRIPTS, "ConvNet/code/plotData.py"),
     Known("figure 8's 3x3 curve is not the baseline", "a run of its own, 'convA'", SCRIPTS, "ConvNet/code/plotData.py"),
-    Known("optimizer of figures 2 to 5", "the baseline's", INFERRED, "depth, dropout"),
+    Known("optimizer of x3 in figures 2 and 3, and of figures 4 and 5", "the baseline's", INFERRED, "depth, dropout"),
+    Known(
+        "optimizer of x1 and x2 in figures 2 and 3",
+        "MomentumSGD with momentum 0.9 at rate 0.001; not settled, and not our default yet",
+        INFERRED,
+        "shallow",
+    ),
     Known(
         "network of figure 8", "table 1's column A, by the run's name, 'convA'; not settled", INFERRED, "filter-network"
     ),
