@@ -330,7 +330,7 @@ def test_a_demonstration_decides_nothing(published, tmp_path):
     summary = tmp_path / "quick" / "summary.json"
     summary.write_text(json.dumps({**json.loads(summary.read_text()), "profile": "quick"}))
     assert headline.claims_tables(tmp_path) == ""
-    assert "No claim has been tried yet by runs" in headline.headline(tmp_path)
+    assert "That takes more runs" in headline.headline(tmp_path)
 
 
 def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_the_gaps_at_full_scale(tmp_path):
