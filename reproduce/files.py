@@ -139,11 +139,6 @@ def _remove_abandoned(folder: Path) -> None:
     """Remove what killed processes left in a folder that several write to: what nobody has written to for a day."""
     for path in folder.glob(f".*{UNFINISHED}"):
         with contextlib.suppress(OSError):
-            status = path.lstat()
-            is_old = time.time() - status.st_mtime > DAY
-            if (
-                is_old
-                and stat.S_ISREG(status.st_mode)
-                and re.fullmatch(rf"\..+\.[0-9a-f]{{12}}{UNFINISHED}", path.name)
-            ):
+            is_old = time.time() - path.lstat().st_mtime > DAY
+            if is_old and re.fullmatch(rf"\..+\.[0-9a-f]{{12}}{UNFINISHED}", path.name):
                 path.unlink()

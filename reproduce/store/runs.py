@@ -123,21 +123,15 @@ def keep_record(results: Path, experiment: Experiment, history: History, provena
     with locked(folder):
         if is_longer():
             checkpoint.save_record(folder, Record(experiment.settings(), provenance, history))
-            forget_side_files(folder)
             write_side_files(folder, experiment, history, provenance)
 
 
 def forget_record(folder: Path) -> None:
     """Make way for a longer run than the folder's record, if there is one. The folder must be locked."""
     if (folder / RECORD).exists():
-        (folder / RECORD).unlink()
-        forget_side_files(folder)
-
-
-def forget_side_files(folder: Path) -> None:
-    """Remove history.csv and provenance.json, which are to be written again from another checkpoint or record."""
-    for name in (HISTORY, PROVENANCE):
-        (folder / name).unlink(missing_ok=True)
+        # Without it, what was written from it would look damaged.
+        for name in (RECORD, HISTORY, PROVENANCE):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _record_of(path: Path, damaged: dict[str, str]) -> Record | None:
