@@ -66,7 +66,8 @@ def check_flips(whole, experiment, tmp_path, count):
     content = (whole / checkpoint.LATEST).read_bytes()
     expected = loads(whole / checkpoint.LATEST, experiment)
     path, refused = tmp_path / "flipped.npz", 0
-    for place in parts_of(len(content), count):
+    # The last 22 bytes say where the archive's directory is; a wrong place may be one that no file has.
+    for place in [*parts_of(len(content), count), *range(len(content) - 22, len(content))]:
         flipped = bytearray(content)
         flipped[place] ^= 1 << (place % 8)
         path.write_bytes(flipped)
@@ -96,6 +97,20 @@ def test_a_checkpoint_truncated_at_100_places_is_noticed(whole, experiment, tmp_
             loads(path, experiment)
 
 
+def test_a_checkpoint_with_an_array_of_another_one_is_noticed(whole, experiment, tmp_path):
+    """Each array is whole; together they are no state that training was ever in."""
+    path = tmp_path / "mixed.npz"
+    with np.load(whole / checkpoint.PREVIOUS) as before, np.load(whole / checkpoint.LATEST) as latest:
+        names = [name for name in latest.files if not name.startswith("checksum")]
+        changed = [name for name in names if not np.array_equal(before[name], latest[name])]
+        assert {"history", "order", "random/keys"} < set(changed)
+        for name in changed:
+            np.savez(path, **{**latest, name: before[name]})
+            with pytest.raises(checkpoint.Damaged, match="its checksum does not match"):
+                # What figures are drawn from is read without the network.
+                checkpoint.read_record(path) if name == "history" else loads(path, experiment)
+
+
 @pytest.mark.parametrize("place", [0.1, 0.5, 0.9, "truncated", "empty"])
 @pytest.mark.parametrize("more", [0, 2])
 def test_a_run_with_a_damaged_checkpoint_goes_on_from_the_one_before(data, experiment, whole, run, place, more, capsys):
@@ -112,9 +127,11 @@ def test_a_run_with_a_damaged_checkpoint_goes_on_from_the_one_before(data, exper
     capsys.readouterr()
     found = train(experiment, data, run, EPOCHS + more, engine_name="chainer")
     assert rows(found) == rows(expected)
-    printed = [line for line in capsys.readouterr().out.splitlines() if "set aside" in line]
+    printed = capsys.readouterr().out.splitlines()
     if more or place in ("truncated", "empty"):
-        assert len(printed) == 1
+        assert sum("set aside" in line for line in printed) == 1
+        # The one before has two epochs.
+        assert sum(line.startswith("Epoch ") for line in printed) == EPOCHS - 2 + more
         assert (run / f"{checkpoint.LATEST}.damaged").read_bytes() == content
 
 
@@ -136,7 +153,7 @@ def test_a_history_that_no_checkpoint_vouches_for_is_not_believed(data, experime
         if damage == "removed":
             (run / name).unlink()
     path = run / "history.csv"
-    path.write_text(path.read_text().replace("0,", "9,", 1))
+    path.write_text(path.read_text().replace("\n0,", "\n0,9", 1))
     assert runs.examine(run, experiment).history == []
     assert runs.examine(runs.run_folder(run.parent.parent, experiment), experiment).is_lacking(EPOCHS)
     assert rows(train(experiment, data, run, EPOCHS, engine_name="chainer")) == rows(runs.read_history(whole))
@@ -180,6 +197,8 @@ def test_a_damaged_side_file_is_set_aside_and_written_again(data, experiment, wh
     printed = capsys.readouterr().out.splitlines()
     assert len(printed) == 1
     assert f"{name}: " in printed[0]
+    # What is too large for it is not read to its end.
+    assert ("expected at most 16777216 bytes" in printed[0]) == (len(content) > 2**24)
 
 
 def test_a_lost_side_file_is_written_again(data, experiment, whole, run):
@@ -191,8 +210,12 @@ def test_a_lost_side_file_is_written_again(data, experiment, whole, run):
 
 
 def test_a_history_of_a_finished_epoch_more_or_less_is_no_damage(experiment, whole, run):
-    """What a kill between checkpoint and history leaves."""
-    lines = (run / "history.csv").read_bytes().splitlines(keepends=True)
+    """What a kill between checkpoint and history leaves; half a line, or any other line, is damage."""
+    content = (run / "history.csv").read_bytes()
+    for spoilt in (content[:-1], content[:-2], content[:-20], content + b"more\n"):
+        (run / "history.csv").write_bytes(spoilt)
+        assert runs.examine(run, experiment).damaged.keys() == {"history.csv"}
+    lines = content.splitlines(keepends=True)
     (run / "history.csv").write_bytes(b"".join(lines[:-1]))
     assert runs.examine(run, experiment).damaged == {}
     shutil.copy(run / checkpoint.PREVIOUS, run / checkpoint.LATEST)
@@ -209,10 +232,14 @@ def test_another_experiments_files_are_set_aside_in_the_store_and_refused_in_a_u
     found = train(other, data, in_store, 1, engine_name="chainer")
     assert len(found) == 1
     assert (in_store / "checkpoint.npz.damaged").exists()
-    named = shutil.copytree(run, tmp_path / "my-run")
-    with pytest.raises(BadInput, match="another experiment is kept here: seed is 0, and 1 is asked for"):
-        train(other, data, named, 1, engine_name="chainer")
-    assert sorted(path.name for path in named.glob("*.damaged")) == []
+    # Of a run that was killed in its first epoch there are settings and no checkpoint.
+    for lost in ([], ["experiment.json"], [checkpoint.LATEST, checkpoint.PREVIOUS]):
+        named = shutil.copytree(run, tmp_path / f"my-run-{len(lost)}")
+        for name in lost:
+            (named / name).unlink()
+        with pytest.raises(BadInput, match="another experiment is kept here: seed is 0, and 1 is asked for"):
+            train(other, data, named, 1, engine_name="chainer")
+        assert sorted(path.name for path in named.glob("*.damaged")) == []
 
 
 def test_a_checkpoint_of_another_format_is_set_aside(data, experiment, run, monkeypatch):

@@ -31,7 +31,8 @@ def train_tiny(images, folder, **settings):
 
 def test_a_run_removes_its_own_unfinished_files_and_nothing_of_the_users(images, tmp_path):
     ours = [".history.csv.0123456789ab.part", ".checkpoint.npz.ba9876543210.part", "..holder.0123456789ab.part"]
-    theirs = [".x.part", ".part", ".notes.txt.0123456789ab.part", ".history.csv.part", "history.csv.0123456789ab.part"]
+    theirs = [".x.part", ".part", ".notes.txt.0123456789ab.part", ".history.csv.part", "history.csv.0123456789ab.part",
+              ".my.history.csv.0123456789ab.part"]  # fmt: skip
     for name in (*ours, *theirs):
         (tmp_path / name).write_text("half")
     train_tiny(images, tmp_path)
@@ -99,8 +100,12 @@ def test_who_holds_a_folder_is_said_in_one_line_without_commands_to_the_terminal
     assert len(said) < 500
 
 
-def test_a_fifo_that_nobody_writes_to_is_no_holder(tmp_path):
+def test_a_fifo_that_nobody_writes_to_and_a_link_are_no_holders(tmp_path):
     os.mkfifo(tmp_path / ".holder")
+    assert runs._holder_of(tmp_path) == "another process"
+    (tmp_path / ".holder").unlink()
+    (tmp_path / "mine").write_text("precious")
+    (tmp_path / ".holder").symlink_to(tmp_path / "mine")
     assert runs._holder_of(tmp_path) == "another process"
 
 

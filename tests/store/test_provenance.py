@@ -8,6 +8,13 @@ from reproduce.store import code_version, provenance, runs
 from reproduce.study import Study
 from reproduce.sweep.train_missing import train_missing
 from tests.helpers.clusters import job
+from tests.helpers.processes import ROOT, run_python
+
+# What a run loads and no number of it depends on; the images that it learns from have their own fingerprint.
+DECIDES_NO_NUMBER = {
+    *("cli", "data", "errors", "files", "signals", "text", "version"),
+    *("store", "store.checkpoint", "store.code_version", "store.history", "store.provenance", "store.runs"),
+}
 
 
 @pytest.fixture
@@ -67,6 +74,15 @@ def test_runs_of_different_code_in_one_figure_are_warned_of(trained, tmp_path):
     )
     assert any("0123456789ab" in sentence for sentence in found.warnings())
     assert not provenance.summarize({tmp_path / "a": one}, study.dataset.fingerprint).warnings()
+
+
+def test_what_a_run_loads_is_in_the_digest_unless_no_number_depends_on_it():
+    code = "import sys, reproduce.store.training_run; print(*sys.modules)"
+    loaded = run_python("-c", code, cwd=ROOT).stdout.split()
+    ours = {name.removeprefix("reproduce.") for name in loaded if name.startswith("reproduce.")}
+    known = {name.removeprefix("reproduce/") for name in code_version.code_version()}
+    digested = {name.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for name in known}
+    assert {name for name in ours - digested if not name.startswith("data.")} == DECIDES_NO_NUMBER
 
 
 def test_the_digest_changes_with_any_source_that_decides_numbers(tmp_path, monkeypatch):

@@ -1,4 +1,5 @@
 import multiprocessing
+import threading
 import time
 from dataclasses import replace
 
@@ -17,7 +18,7 @@ from reproduce.store.history import EpochRecord, history_bytes, parse_history
 from reproduce.store.training_run import train
 from reproduce.study import Study
 from reproduce.sweep.train_missing import train_missing
-from tests.helpers.clusters import job
+from tests.helpers.clusters import job, when
 from tests.helpers.clusters import numbers as without_seconds
 
 losses, percent = st.floats(0, 1e300), st.floats(0, 100)
@@ -84,6 +85,7 @@ def test_a_record_whose_checksum_holds_and_whose_numbers_cannot_be_is_refused(tm
         ("unfinished", np.array([np.inf, 0, 0, 1, 0])),
         ("unfinished", np.array([20.0, 1, 1, 0, 1])),
         ("unfinished", np.array([80.0, 1, 1, 4, 1])),
+        ("unfinished", np.array([20.0, 1, 1, 1, -1])),
     ],
 )
 def test_a_checkpoint_whose_checksum_holds_and_whose_place_cannot_be_is_set_aside(tmp_path, name, value, capsys):
@@ -183,6 +185,16 @@ def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted
     assert state(here, wanted).history == made
     assert runs.read_provenance(runs.run_folder(here, wanted.experiment)) == origin
     assert not state(here, wanted).is_lacking(2)
+    folder, origin_folder = (runs.run_folder(store, wanted.experiment) for store in (here, there))
+    for name in ("experiment.json", "history.csv", "provenance.json"):
+        assert (folder / name).read_bytes() == (origin_folder / name).read_bytes()
+    # To mend a file beside it is no reason to train.
+    (folder / "history.csv").write_text("spoilt")
+    train_missing([wanted], Study(replace(options, results=str(here)), images))
+    assert state(here, wanted).history == made
+    assert (folder / "record.npz").exists()
+    assert (folder / "history.csv.damaged").read_text() == "spoilt"
+    (folder / "history.csv.damaged").unlink()
     # A shorter one does not take its place, and more epochs are trained from the beginning.
     with runs.locked(runs.run_folder(here, wanted.experiment)):
         runs.keep_record(here, wanted.experiment, made[:1], origin)
@@ -193,7 +205,30 @@ def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted
     after = state(here, wanted).history
     assert without_seconds(after)[:2] == without_seconds(made)
     assert len(after) == 3
-    folder = runs.run_folder(here, wanted.experiment)
     assert runs.read_provenance(folder)["from_epoch"] == 0
     assert not (folder / "record.npz").exists()
     assert not list(folder.glob("*.damaged"))
+
+
+def made_up(epochs):
+    return [EpochRecord(epoch, 1.0, 50.0, 1.0, 50.0, 1.0) for epoch in range(epochs)]
+
+
+def test_a_record_that_is_made_way_for_leaves_nothing_that_looks_damaged(tmp_path):
+    """As a run finds its folder that was killed in its first epoch after that."""
+    wanted = job(synthetic(40, 20))
+    runs.keep_record(tmp_path, wanted.experiment, made_up(2), {"checksum": "none"})
+    runs.forget_record(runs.run_folder(tmp_path, wanted.experiment))
+    assert state(tmp_path, wanted) == runs.RunState([], None, {})
+
+
+def test_a_record_that_had_to_wait_replaces_no_longer_one(tmp_path, capsys):
+    wanted = job(synthetic(40, 20))
+    folder = runs.run_folder(tmp_path, wanted.experiment)
+    with runs.locked(folder):
+        late = threading.Thread(target=runs.keep_record, args=(tmp_path, wanted.experiment, made_up(2), {}))
+        late.start()
+        when(lambda: "waiting for process" in capsys.readouterr().out)
+        checkpoint.save_record(folder, checkpoint.Record(wanted.experiment.settings(), {}, made_up(3)))
+    late.join(60)
+    assert runs.read_history(folder) == made_up(3)
