@@ -258,7 +258,10 @@ def _write(transfer: _Transfer, stream: "HTTPResponse", file: BinaryIO, begin: i
                 if end > limit:
                     file.truncate(begin)
                     break
-                file.write(block)
+                # A disk that is nearly full takes a part, and says so at the next write.
+                rest = memoryview(block)
+                while rest:
+                    rest = rest[file.write(rest) :]
             except OSError as error:
                 transfer.failure = error
                 break
