@@ -191,7 +191,7 @@ def _pieces(x: h5py.Dataset) -> Iterable[tuple[slice, ...]]:
         return x.iter_chunks()
     rows = ROWS_AT_A_TIME // rows_of_a_chunk * rows_of_a_chunk
     others = [slice(0, side) for side in x.shape[1:]]
-    return ((slice(start, min(start + rows, len(x))), *others) for start in range(0, len(x), rows))
+    return ((slice(start, start + rows), *others) for start in range(0, len(x), rows))
 
 
 def _check_range(

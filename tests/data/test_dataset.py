@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reproduce.data import dataset
+from reproduce.data import dataset, hdf5
+from reproduce.data import synthetic as drawing
 from reproduce.data.dataset import read, synthetic
 from reproduce.data.synthetic import synthetic_images
 from reproduce.errors import BadInput
@@ -41,7 +42,9 @@ def test_floats_and_uint8_of_the_same_images_have_the_same_fingerprint(small_fil
     expected = read(small_file).fingerprint
     with h5py.File(small_file) as file:
         images = file["X_train"][:].astype(np.float32) / np.float32(255)
+        labels = file["Y_train"][:]
     replace(small_file, "X_train", images.astype(dtype))
+    replace(small_file, "Y_train", labels.astype(np.uint8))
     assert read(small_file).fingerprint == expected
 
 
@@ -52,6 +55,13 @@ def test_the_fingerprint_is_of_the_arrays(small_file):
     with h5py.File(small_file, "a") as file:
         file["Y_test"][5] = (file["Y_test"][5] + 1) % 10
     assert read(small_file).fingerprint != found.fingerprint
+
+
+def test_the_fingerprint_of_the_same_arrays_is_the_same_in_every_version():
+    """The keys of all runs come from it: of shapes and values, in this order."""
+    images = (np.arange(3 * 3072) % 256).astype(np.uint8).reshape(3, 3, 32, 32).astype(np.float32) / np.float32(255)
+    labels = np.array([3, 1, 4], np.int32)
+    assert dataset.Dataset(images[:2], labels[:2], images[2:], labels[2:], "made up").fingerprint == "42ba27794324bcce"
 
 
 def test_the_first_images_are_taken_in_order(small_file):
@@ -118,6 +128,7 @@ LAYOUTS = {
     "labels in a column": ("Y_train", lambda x, y: y[:, None]),
     "labels in a row": ("Y_train", lambda x, y: y[None]),
     "one of ten": ("Y_train", lambda x, y: np.eye(10)[y]),
+    "one of ten, images last": ("Y_train", lambda x, y: np.eye(10)[y].T),
     "labels as floats": ("Y_train", lambda x, y: y.astype(np.float64)),
 }
 
@@ -131,9 +142,8 @@ def test_another_layout_is_refused_with_the_line_that_mends_the_file(small_file,
     with pytest.raises(BadInput, match=f"{key}.*; to mend the file: python -c ") as caught:
         read(small_file)
     _, _, line = str(caught.value).partition("to mend the file: ")
-    python, *arguments = shlex.split(line)
-    assert python == "python"
-    subprocess.run([sys.executable, *arguments], check=True)
+    assert line.startswith("python -c ")
+    subprocess.run(["sh", "-c", line.replace("python", shlex.quote(sys.executable), 1)], check=True)
     assert read(small_file).fingerprint == expected
 
 
@@ -196,6 +206,10 @@ def test_images_are_read_whatever_their_chunks(tmp_path, chunks):
         file.create_dataset("X_train", data=images, chunks=chunks)
         file["X_test"], file["Y_train"], file["Y_test"] = images[:1], np.zeros(2600, int), [0]
     np.testing.assert_array_equal(read(tmp_path / "a.hdf5").x_train, images)
+    with h5py.File(tmp_path / "a.hdf5") as file:
+        # No chunk lies in two pieces: it would be unpacked twice.
+        for place in hdf5._pieces(file["X_train"]):
+            assert all(side.start % length == 0 for side, length in zip(place, chunks or (1,), strict=False))
     with h5py.File(tmp_path / "a.hdf5", "a") as file:
         file["X_train"][2599, 2, 30, 29] = 2
     with pytest.raises(BadInput, match=r"X_train\[2599, 2, 30, 29\]: expected a value from 0 to 1; found 2.0"):
@@ -260,17 +274,30 @@ def test_synthetic_parts_and_seeds_differ_and_have_all_classes():
 
 
 def test_what_synthetic_images_show_can_be_learned_and_not_by_heart():
-    """A linear classifier of coarse pixels is far below chance, which is 90 %, and finds no class in all images."""
+    """Linear classifiers are far below chance, which is 90 %, and find no class in all images."""
 
-    def features(part, count):
-        images, labels = synthetic_images(count, 0, part)
-        coarse = images.reshape(count, 3, 8, 4, 8, 4).mean((3, 5)).reshape(count, -1) / 255 - 0.5
-        return np.column_stack([coarse, np.ones(count)]), labels
+    def error(features):
+        def of(part, count):
+            images, labels = synthetic_images(count, 0, part)
+            return np.column_stack([features(images / 255 - 0.5).reshape(count, -1), np.ones(count)]), labels
 
-    (x, y), (x_test, y_test) = features("train", 2000), features("test", 1000)
-    weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ np.eye(10)[y])
-    error = 100 * np.mean((x_test @ weights).argmax(1) != y_test)
-    assert 25 < error < 60
+        (x, y), (x_test, y_test) = of("train", 2000), of("test", 1000)
+        weights = np.linalg.solve(x.T @ x + np.eye(x.shape[1]), x.T @ np.eye(10)[y])
+        return 100 * np.mean((x_test @ weights).argmax(1) != y_test)
+
+    coarse_pixels = error(lambda images: images.reshape(-1, 3, 8, 4, 8, 4).mean((3, 5)))
+    assert 25 < coarse_pixels < 60
+    colour_in_the_middle = error(lambda images: images[:, :, 12:20, 12:20].mean((2, 3)))
+    assert colour_in_the_middle < 70
+
+
+def test_the_label_of_one_image_in_ten_is_drawn_anew(monkeypatch):
+    images, labels = synthetic_images(1000, 0, "train")
+    monkeypatch.setattr(drawing, "DOUBTFUL", 0.0)
+    same, classes = synthetic_images(1000, 0, "train")
+    np.testing.assert_array_equal(images, same)
+    # Of ten that are drawn anew, one is what it was.
+    assert 0.06 < np.mean(labels != classes) < 0.12
 
 
 @pytest.mark.slow

@@ -141,6 +141,20 @@ def read_measured(path, limit=0):
     return said, int(megabytes)
 
 
+def test_no_more_memory_is_allowed_than_was_before():
+    if sys.platform != "linux":
+        pytest.skip("only Linux says, and limits, what a process takes")
+    code = """
+import resource
+from reproduce.data import hdf5
+resource.setrlimit(resource.RLIMIT_AS, (2_000_000_000, 4_000_000_000))
+with hdf5._memory_limited(10**12):
+    print(*resource.getrlimit(resource.RLIMIT_AS))
+"""
+    done = run_python("-c", code, cwd=ROOT)
+    assert done.stdout == "2000000000 4000000000\n", done.stderr
+
+
 def replaced(path, key, array, **options):
     without(path, key)
     with h5py.File(path, "a") as file:
@@ -250,6 +264,20 @@ def test_an_attribute_is_not_read_before_its_size_is_known(small_file, name, sai
     assert megabytes < 64
 
 
+def test_an_attribute_that_is_long_or_has_several_values_is_no_word_for_the_data(small_file):
+    for source in (np.bytes_(b"A" * 5000), ["JPEG copy", "and more"]):
+        with h5py.File(small_file, "a") as file:
+            file.attrs["source"] = source
+        assert read(small_file).name == "small.hdf5"
+    with h5py.File(small_file, "a") as file:
+        file.attrs["source"] = ["JPEG copy"]
+    assert read(small_file).name == "JPEG copy"
+    with h5py.File(small_file, "a") as file:
+        file.attrs["synthetic"] = [True, False]
+    with refused(small_file, "attribute synthetic: expected true or false"):
+        read(small_file)
+
+
 @pytest.mark.parametrize(("value", "is_synthetic"), [(True, True), (0, False), (np.array([1]), True), (1.0, True)])
 def test_an_attribute_of_one_value_is_read(small_file, value, is_synthetic):
     with h5py.File(small_file, "a") as file:
@@ -271,18 +299,22 @@ def member(name, size=0, kind=tarfile.REGTYPE, target=""):
 
 
 @pytest.mark.parametrize(
-    "made",
+    ("name", "kind"),
     [
-        member("../../data_batch_1.bin", 3),
-        member("/etc/data_batch_1.bin", 3),
-        member("data_batch_1.bin", kind=tarfile.SYMTYPE, target="/etc/passwd"),
-        member("data_batch_1.bin", kind=tarfile.LNKTYPE, target="/etc/passwd"),
-        member("data_batch_1.bin", kind=tarfile.FIFOTYPE),
+        ("data_batch_1.bin", tarfile.REGTYPE),
+        ("../../data_batch_1.bin", tarfile.REGTYPE),
+        ("{folder}/data_batch_1.bin", tarfile.REGTYPE),
+        ("data_batch_1.bin", tarfile.SYMTYPE),
+        ("data_batch_1.bin", tarfile.LNKTYPE),
+        ("data_batch_1.bin", tarfile.FIFOTYPE),
     ],
 )
-def test_an_archive_writes_nothing_anywhere(tmp_path, made, monkeypatch):
+def test_an_archive_writes_nothing_anywhere(tmp_path, name, kind):
     """Even one with a known sum: members are read in memory, by their last name, and only if they are plain files."""
-    path = tmp_path / "archive.tar.gz"
+    path = tmp_path / "a" / "b" / "archive.tar.gz"
+    path.parent.mkdir(parents=True)
+    is_file = kind == tarfile.REGTYPE
+    made = member(name.format(folder=tmp_path), 3 * is_file, kind, "" if is_file else "/etc/passwd")
     md5 = archive_of(path, (made, b"abc"))
     before = sorted(tmp_path.rglob("*"))
     with refused(path, r"expected 30730000 bytes|expected a batch data_batch_1"):
@@ -314,6 +346,15 @@ def test_a_compressed_or_crowded_checkpoint_is_refused(tmp_path):
         checkpoint.read_record(path)
     assert tracemalloc.get_traced_memory()[1] < 2**24
     tracemalloc.stop()
+    # What does not get smaller, and what is there twice and counts twice.
+    np.savez_compressed(path, about=np.frombuffer(random.Random(0).randbytes(100_000), np.uint8))
+    with pytest.raises(Damaged, match="not a checkpoint that this package wrote"):
+        checkpoint.read_record(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("about.npy", bytes(1000))
+        archive.filelist.append(archive.filelist[0])
+    with pytest.raises(Damaged, match="not a checkpoint that this package wrote"):
+        checkpoint.read_record(path)
     with zipfile.ZipFile(path, "w") as archive:
         for number in range(10_001):
             archive.writestr(f"{number}.npy", b"")
@@ -321,7 +362,13 @@ def test_a_compressed_or_crowded_checkpoint_is_refused(tmp_path):
         checkpoint.read_record(path)
 
 
-@pytest.mark.parametrize("about", [b"[]", b"{}", b"7", b"[" * 100_000, b'{"format": 1, "settings": 3}', b"\xff"])
+@pytest.mark.parametrize(
+    "about",
+    [
+        *(b"[]", b"{}", b"7", b"[" * 100_000, b"\xff"),
+        *(b'{"format": 1, "settings": 3, "provenance": {}}', b'{"format": 1, "settings": {}, "provenance": 3}'),
+    ],
+)
 def test_a_forged_checkpoint_with_good_checksums_is_refused(tmp_path, about):
     content = {"about": np.frombuffer(about, np.uint8), "history": np.zeros((1, 6))}
     path = tmp_path / "forged.npz"

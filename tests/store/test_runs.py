@@ -37,6 +37,7 @@ def test_a_history_is_read_as_it_was_written(rows):
         ("a,b\n", "expected the columns epoch,train_loss.*found a,b"),
         ("{header}\n0,1,2\n", "line 2: expected 6 numbers"),
         ("{header}\n0,1,2,3,4,x\n", "line 2: expected 6 numbers"),
+        (f"{{header}}\n{'1' * 200_000}\n", "expected a table of numbers: field larger"),
         ("{header}\n1,1,2,3,4,5\n", "line 2: expected epoch 0; found 1"),
         ("{header}\ninf,1,2,3,4,5\n", "line 2: expected epoch 0; found inf"),
         ("{header}\n0,1,2,3,4,5\n0,1,2,3,4,5\n", "line 3: expected epoch 1; found 0"),
