@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from figures.sections import SECTIONS
 from tests.helpers.processes import ROOT, run_python
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
@@ -90,6 +91,40 @@ def test_a_target_of_plan_is_handed_on_as_it_stands(checkout, value):
     assert words == ["-m", "figures", "plan", f"--target={value.lstrip()}"]
 
 
+SECTION_OF = {number: one.__name__ for one in SECTIONS for number in one.FIGURES} | {1: "figures.background"}
+
+
+@pytest.mark.parametrize("number", range(1, 11))
+def test_a_figure_is_made_by_the_section_that_has_it(checkout, number):
+    words, done = make(checkout, f"figure-{number}")
+    assert (words, done.returncode) == (["-m", SECTION_OF[number], str(number)], 0)
+
+
+COMMANDS = {
+    "all-figures": ["figures", "all"],
+    "plan": ["figures", "plan"],
+    "tables": ["figures.background", "tables"],
+    **{name: ["figures", name] for name in ("claims", "compare", "report", "own-run", "publish")},
+}
+
+
+@pytest.mark.parametrize("target", COMMANDS)
+def test_every_command_is_told_every_setting(checkout, target):
+    names = ("PROFILE", "DATA", "SEEDS", "EPOCHS", "TRAIN_SIZE", "TEST_SIZE", "BATCH_SIZE", "WIDTH", "DEVICE", "ENGINE",
+             "RESULTS", "JOBS", "SCHEDULER", "RUN", "FIGURE")  # fmt: skip
+    words, done = make(checkout, target, *(f"{name}=of {name}" for name in names), "VERBOSE=1", "JSON=1")
+    assert done.returncode == 0, done.stderr
+    assert words[:3] == ["-m", *COMMANDS[target]]
+    assert sorted(words[3:]) == sorted(["--verbose", "--json", *(f"--{name.lower()}=of {name}" for name in names)])
+
+
+def test_what_is_made_from_others_comes_after_them(checkout):
+    words, _ = make(checkout, "publish", "report", "compare", "claims", "figure-6", "tables")
+    called = " ".join(words).split("-m ")[1:]
+    assert sorted(called[:2]) == ["figures.background tables ", "figures.pooling_and_optimizers 6 "]
+    assert "".join(called[2:]) == "figures claims figures compare figures report figures publish"
+
+
 def test_what_the_environment_exports_is_no_setting(checkout):
     elsewhere = {"WIDTH": "80", "DATA": "/scratch", "RESULTS": "$(shell touch made)", "TARGET": "claims", "LATEST": "1"}
     words, _ = make(checkout, "figure-6", "SEEDS=2", **elsewhere)
@@ -97,6 +132,13 @@ def test_what_the_environment_exports_is_no_setting(checkout):
     (checkout / "called").unlink()
     words, _ = make(checkout, "plan", PYTHON="$(shell touch made)", **elsewhere)
     assert words == ["-m", "figures", "plan"]
+
+
+def test_an_interpreter_is_a_name_and_nothing_that_make_runs(checkout):
+    (checkout / ".venv" / "installed").unlink()
+    _, done = make(checkout, "plan", PYTHON="$(shell touch made)")
+    assert done.returncode == 2
+    assert "$(shell touch made) does not start" in done.stderr
 
 
 def test_a_figure_that_a_section_has_and_the_makefile_has_not_is_made(checkout):
