@@ -236,6 +236,15 @@ def test_a_worker_that_comes_later_is_looked_at_too(client, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_a_worker_that_does_not_see_the_store_trains_nothing(client, tmp_path):
+    (one,) = tasks_of([job(IMAGES)], IMAGES, tmp_path)
+    elsewhere = one._replace(marker=tmp_path / "elsewhere" / ".marker")
+    outcome = client.submit(dask_worker.run_task, elsewhere, pure=False).result(timeout=120)
+    assert outcome.kind == FAILED
+    assert f"does not see {tmp_path / 'elsewhere'}; expected the results folder to be shared" in outcome.text
+    assert not (tmp_path / "runs").exists()
+
+
 def begun(folder, *options):
     """A command in whose results folder a run has finished an epoch."""
     command = begin(folder, *options)

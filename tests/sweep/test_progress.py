@@ -29,6 +29,9 @@ def test_progress_is_readable_without_a_terminal(capsys, monkeypatch):
         now[0] = 10
         board.report((jobs[1].key, "progress", 0, 0, 0.0))
         board.finish(jobs[1].key, Outcome(DONE, "4 epochs"))
+        # What comes late, or from another command's sweep, is not for this board.
+        board.report((jobs[1].key, "line", "too late"))
+        board.report(("another run", "progress", 0, 0, 0.0))
         board.report((jobs[2].key, "progress", 2, 20, 1234.0))
         board.report((jobs[2].key, "epoch", "Epoch 2"))
         board.report((jobs[2].key, "line", "a file is damaged"))
@@ -55,11 +58,15 @@ def test_the_time_that_compiling_takes_is_not_taken_for_speed(capsys, monkeypatc
     with Board([one], IMAGES) as board:
         board.report((one.key, "progress", 0, 0, 0.0))
         now[0] = 90
-        board.report((one.key, "progress", 0, 1, 100.0))
+        board.report((one.key, "progress", 0, 20, 100.0))
+        assert board.seconds_left() is None
+        now[0] = 90.5
+        board.report((one.key, "progress", 0, 30, 100.0))
         assert board.seconds_left() is None
         now[0] = 100
-        board.report((one.key, "progress", 1, 1, 100.0))
-        assert board.seconds_left() == pytest.approx(30, rel=0.1)
+        # An epoch in the ten seconds from half an epoch on; two and a half are left.
+        board.report((one.key, "progress", 1, 20, 100.0))
+        assert board.seconds_left() == pytest.approx(25)
 
 
 def test_epochs_are_shown_where_they_are_asked_for(capsys):

@@ -83,9 +83,13 @@ def test_the_longest_runs_come_first_and_among_equals_the_shared_ones(images):
     second, short = job(images, 2, epochs=10), job(images, 3, epochs=1)
     assert operations_of(long, images) > 4 * operations_of(shared, images)
     assert in_order([short, second, single, shared, long], images) == [long, shared, single, second, short]
+    # Of those that no figure shares, the longer ones, and then lower seeds.
+    longer, lower, higher = job(images, 9, epochs=10), job(images, 3, epochs=9), job(images, 4, epochs=9)
+    assert in_order([higher, lower, longer], images) == [longer, lower, higher]
 
 
-def test_a_run_that_raises_or_diverges_does_not_keep_the_others_back(images, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("error", [OSError(5, "an error\nand more", "some/file"), ValueError("an error\nand more")])
+def test_a_run_that_raises_or_diverges_does_not_keep_the_others_back(images, tmp_path, monkeypatch, capsys, error):
     good, failing, diverging = (
         job(images, 0),
         job(images, 1),
@@ -94,21 +98,25 @@ def test_a_run_that_raises_or_diverges_does_not_keep_the_others_back(images, tmp
 
     def train(experiment, *others, train=training_run.train, **more):
         if experiment.seed == 1:
-            raise OSError(5, "Input/output error\nand more", "some/file")
+            raise error
         return train(experiment, *others, **more)
 
     monkeypatch.setattr(training_run, "train", train)
     options = Options(data="synthetic", engine="chainer", results=str(tmp_path))
-    with pytest.raises(Failure, match=r"^1 of 3 runs failed, the others are kept: seed 1: OSError: .*error$"):
+    kind = type(error).__name__
+    with pytest.raises(Failure, match=rf"^1 of 3 runs failed, the others are kept: seed 1: {kind}: .*error$"):
         train_missing([failing, good, diverging], Study(options, images))
     printed = capsys.readouterr().out
     assert len(history_of(tmp_path, good)) == 2
     assert has_diverged(history_of(tmp_path, diverging))
     assert "3 runs wanted, 0 already trained" in printed
-    assert "seed 1: failed: OSError" in printed
+    assert f"seed 1: failed: {kind}" in printed
     assert "1 of 3 runs diverged: seed 2" in printed
     monkeypatch.undo()
-    train_missing([failing, good, diverging], Study(options, images))
+    study = Study(options, images)
+    assert not study.state(failing.experiment).has(2)
+    train_missing([failing, good, diverging], study)
+    assert study.state(failing.experiment).has(2)
     printed = capsys.readouterr().out
     assert "3 runs wanted, 2 already trained" in printed
     assert re.search(r"^\[\d/3\] seed 1: 2 epochs, Train accuracy ", printed, re.MULTILINE)
