@@ -73,7 +73,7 @@ class Options:
     batch_size: int | None = option(None, whole_number(1, 100_000), "images in a mini-batch")
     width: float | None = option(None, number(0, 16, low_included=False), "factor on all channels and hidden units")
     device: int = option(-1, whole_number(-1, 1000), "-1 for the CPU, or a GPU's number")
-    engine: str = option("auto", one_of(*engine.NAMES), "who computes on the CPU: auto, chainer or fast")
+    engine: str = option("auto", one_of(*engine.NAMES), "who computes: auto, chainer or fast")
     results: str = option("results", path, "the folder of the results store")
     jobs: int | None = option(
         None,

@@ -1,11 +1,11 @@
-"""On a GPU: what Chainer computes there without cuDNN, which CuPy 14 and later do not offer, several times as fast.
+"""On a GPU: what Chainer computes there without cuDNN, which CuPy 14 and later do not offer, faster in large batches.
 
 Chainer's own way around cuDNN unfolds the images and multiplies matrices, as here. But it lays its products out so that
 each unfolded array is transposed, which moves it once more through memory, and its outputs lie channels last, where
 CuPy's sums over images and pixels are slow. Here each image has a product of its own, outputs lie as their shape says,
 and a sum over images and pixels takes two steps: over each image's pixels first, which keeps the whole GPU at work.
 
-Only the functions that Chainer calls where it does not call cuDNN are replaced; with cuDNN nothing changes.
+Float32 arrays alone are computed so, and only where Chainer may not use cuDNN.
 """
 
 import functools
@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import chainer
 import numpy as np
 from chainer import backend
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
@@ -94,12 +95,23 @@ def _sum(x: Any) -> Any:
     return x.sum(axis=(2, 3)).sum(axis=0)
 
 
-def _is_for_us(array: Any) -> bool:
-    return engine.current() == "gpu" and array.ndim == 4 and array.dtype == np.float32
+def _is_for_us(images: Any, *others: Any) -> bool:
+    """Whether the engine of a GPU is in use and covers these arrays, `images` (N, C, H, W) and others or None."""
+    return (
+        engine.current() == "gpu"
+        and not chainer.should_use_cudnn(">=auto")
+        and images.ndim == 4
+        and images.size > 0
+        and all(array is None or array.dtype == np.float32 for array in (images, *others))
+    )
 
 
-def _is_normalization_for_us(axis: tuple[int, ...], gamma: Any, array: Any, *rest: Any) -> bool:
-    return axis == IMAGES_AND_PIXELS and _is_for_us(array)
+def _is_mean_for_us(axis: tuple[int, ...], gamma: Any, x: Any, xp: Any, dtype: Any) -> bool:
+    return axis == IMAGES_AND_PIXELS and dtype == np.float32 and _is_for_us(x, gamma)
+
+
+def _are_gradients_for_us(axis: tuple[int, ...], gamma: Any, gy: Any, x_hat: Any, xp: Any) -> bool:
+    return axis == IMAGES_AND_PIXELS and _is_for_us(gy, gamma, x_hat)
 
 
 def _replace(owner: type, name: str, compute: Callable, is_for_us: Callable[..., bool]) -> None:
@@ -125,11 +137,11 @@ def install() -> None:
     with _lock:
         if _installed:
             return
-        _replace(Convolution2DFunction, "_forward_gpu_core", convolution, lambda x, *rest: _is_for_us(x))
-        _replace(Convolution2DGradW, "_forward_gpu_core", weight_gradient, lambda x, gy: _is_for_us(gy))
-        _replace(Deconvolution2DFunction, "_forward_gpu_core", input_gradient, lambda gy, *rest: _is_for_us(gy))
+        _replace(Convolution2DFunction, "_forward_gpu_core", convolution, _is_for_us)
+        _replace(Convolution2DGradW, "_forward_gpu_core", weight_gradient, _is_for_us)
+        _replace(Deconvolution2DFunction, "_forward_gpu_core", input_gradient, _is_for_us)
         _replace(Sum, "forward", _summed, lambda inputs: _is_for_us(inputs[0]))
         impl = GeneralBatchNormalizationImpl
-        _replace(impl, "get_mean_and_var", mean_and_variance, _is_normalization_for_us)
-        _replace(impl, "get_ggamma_and_gbeta", scale_and_shift_gradients, _is_normalization_for_us)
+        _replace(impl, "get_mean_and_var", mean_and_variance, _is_mean_for_us)
+        _replace(impl, "get_ggamma_and_gbeta", scale_and_shift_gradients, _are_gradients_for_us)
         _installed = True

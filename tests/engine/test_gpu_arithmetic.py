@@ -3,12 +3,15 @@
 The kernels themselves run in tests/program/test_gpu.py, where there is a GPU.
 """
 
+import contextlib
 from types import SimpleNamespace
 
 import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
+from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
+from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 
 from reproduce import engine
 from reproduce.engine import gpu
@@ -89,3 +92,59 @@ def test_the_engine_of_a_gpu_is_not_that_of_the_cpu():
         with engine.using("fast"):
             assert engine.current() == "fast"
     assert engine.current() == "chainer"
+
+
+def _methods():
+    node = Convolution2DFunction(stride=1, pad=1)
+    gradient = Convolution2DGradW(node, (4, 3, 3, 3), np.float32, None)
+    transposed = Deconvolution2DFunction(stride=1, pad=1)
+    transposed.outh = transposed.outw = 8
+    return node, gradient, transposed
+
+
+@pytest.mark.parametrize(
+    "name, dtype, calls",
+    [("fast", np.float32, 4), ("chainer", np.float32, 0), ("fast", np.float64, 0)],
+)
+def test_the_methods_that_chainer_calls_without_cudnn_are_the_engine_s(name, dtype, calls, monkeypatch):
+    with engine.using("fast", 0):
+        pass  # installed from here on
+    found = []
+    monkeypatch.setattr(gpu, "_sum", lambda x, stock=gpu._sum: found.append("sum") or stock(x))
+    monkeypatch.setattr(
+        gpu.conv,
+        "im2col",
+        lambda *given, stock=gpu.conv.im2col, **named: found.append("im2col") or stock(*given, **named),
+    )
+    monkeypatch.setattr(
+        gpu.conv,
+        "col2im",
+        lambda *given, stock=gpu.conv.col2im, **named: found.append("col2im") or stock(*given, **named),
+    )
+    x, weights, gy = (array.astype(dtype) for array in (_random(2, 3, 8, 8), _random(4, 3, 3, 3), _random(2, 4, 8, 8)))
+    node, gradient, transposed = _methods()
+    # Stock Chainer's own methods need CuPy, which says that it was they that were called.
+    for method, given in (
+        (node._forward_gpu_core, (x, weights, None)),
+        (gradient._forward_gpu_core, (x, gy)),
+        (transposed._forward_gpu_core, (gy, weights, None)),
+    ):
+        with engine.using(name, 0), contextlib.suppress(AttributeError):
+            method(*given)
+    with engine.using(name, 0):
+        F.sum(chainer.Variable(gy), axis=(0, 2, 3))
+    assert len(found) == calls
+
+
+@pytest.mark.parametrize("of_gamma", [np.float64, np.float16])
+def test_batch_normalization_of_mixed_types_is_left_to_chainer(of_gamma):
+    x, gy = _random(6, 4, 5, 5), _random(6, 4, 5, 5)
+    found = []
+    for name, device in (("chainer", -1), ("fast", 0)):
+        gamma, beta = (chainer.Variable(np.ones(4, of_gamma)) for _ in range(2))
+        with engine.using(name, device):
+            y = F.batch_normalization(chainer.Variable(x), gamma, beta)
+            y.grad = gy.astype(y.dtype)
+            y.backward()
+        found.append(gamma.grad)
+    np.testing.assert_array_equal(found[0], found[1])
