@@ -65,7 +65,8 @@ class Pair(NamedTuple):
     @property
     def is_chosen_on(self) -> bool:
         """Whether a setting of this curve's run was chosen by this very curve."""
-        return any(_name(self.series) == _name(one) for q in QUESTIONS if not q.is_known for one in q.curves)
+        deciding = [question for question in QUESTIONS if not (question.is_known or question.is_open)]
+        return any(_name(self.series) == _name(one) for question in deciding for one in question.curves)
 
 
 def _name(series: Series) -> tuple[object, ...]:

@@ -1,9 +1,11 @@
 """The results in README and docs/claims.md, written from the published CSVs (docs/results) and from nothing else."""
 
 import json
+import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,35 +82,66 @@ def _panels_of(path: Path) -> dict[PanelKey, list[dict[str, str]]]:
 
 
 def _table_of_orders(published: Path) -> list[str]:
-    """For each panel the report's order, ours where most are trained, and the gaps at the report's own scale."""
+    """For each panel the report's order, ours where most are trained, and order and gaps at the report's own scale."""
     by_profile = {profile: _panels_of(published / profile / "comparison.csv") for profile in ON_ALL_IMAGES}
     profile = max(reversed(ON_ALL_IMAGES), key=lambda one: len(by_profile[one]))
     panels = by_profile[profile]
     if not panels:
         return []
-    gaps: dict[PanelKey, list[str]] = {}
+    near: dict[PanelKey, list[dict[str, str]]] = {}
     for row in rows_of(published / "full" / "nearness.csv"):
         if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"])):
-            gaps.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(_gap_in_words(row))
-    cells = []
+            near.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
+    cells, close, agree = [], 0, 0
     for key, rows in panels.items():
+        theirs, ours = _best_first(rows, "report_rank"), _best_first(rows, "our_rank")
         agrees = all(float(row["kendall_tau"]) == 1 for row in rows)
-        ours = "the same" if agrees else _best_first(rows, "our_rank")
-        cells.append((_what_it_shows(*key), _best_first(rows, "report_rank"), ours, ", ".join(gaps.get(key, []))))
-    agree = sum(cell[2] == "the same" for cell in cells)
+        agree += agrees
+        close += agrees and _closest(rows) < spread_of_the_report()
+        gaps = ", ".join(map(_gap_in_words, near.get(key, [])))
+        order = _order_at_its_own_scale(near.get(key, []), published / "full") if len(near.get(key, [])) > 1 else []
+        if order and len(order) == len(theirs):
+            gaps = f"{'the same' if order == theirs else ', '.join(order)}; gaps: {gaps}"
+        cells.append((_what_it_shows(*key), ", ".join(theirs), "the same" if agrees else ", ".join(ours), gaps))
     summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
     made_from = (
         f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, "
         f"{counted(summary['seeds'], 'seed')}, compared at the same epoch"
     )
-    columns = ("", "the report, best first", f"ours, `{profile}`", "gap at its own scale, points")
+    columns = ("", "the report, best first", f"ours, `{profile}`", "ours at its own scale, gaps in points")
+    told = (
+        f" In {close} of these, neighbours are less than {spread_of_the_report():.1f} points apart, as two runs of one "
+    )
+    told += "setting are in the report."
     return [
         f"**In {agree} of {len(cells)} panels our curves end in the report's order.** "
-        f"The profile is [{profile}](docs/results/{profile}/report.html): {made_from}.",
+        f"The profile is [{profile}](docs/results/{profile}/report.html): {made_from}.{told if close else ''}",
         "",
         *markdown_rows(columns, cells, ()),
         "",
     ]
+
+
+def _best_first(rows: list[dict[str, str]], rank: str) -> list[str]:
+    """Series as they end, the best one first."""
+    return [row["series"] for row in sorted(rows, key=lambda row: float(row[rank]))]
+
+
+def _closest(rows: list[dict[str, str]]) -> float:
+    """The smallest distance between two of a panel's curves as ours end, points."""
+    ends = sorted(float(row["ours"]) for row in rows)
+    return min((after - before for before, after in pairwise(ends)), default=math.inf)
+
+
+def _order_at_its_own_scale(rows: list[dict[str, str]], full: Path) -> list[str]:
+    """Our series at the last epoch that all of a panel's have, the best one first."""
+    last = min(int(row["last_epoch_compared"]) for row in rows)
+    epochs = {row["key"]: row for row in rows_of(full / "histories.csv") if int(row["epoch"]) == last}
+
+    def accuracy(row: dict[str, str]) -> float:
+        return float(epochs[row["run"]][f"{row['quantity'].split()[0]}_accuracy"])
+
+    return [row["series"] for row in sorted(rows, key=accuracy, reverse=True)]
 
 
 def _what_it_shows(number: str, panel: str, quantity: str) -> str:
@@ -125,11 +158,6 @@ def _gap_in_words(row: dict[str, str]) -> str:
     signed = float(row["mean_gap"])
     side = (" lower" if signed < 0 else " higher") if abs(signed) > spread_of_the_report() else ""
     return f"{row['series']} {float(row['mean_absolute_gap']):.1f}{side}"
-
-
-def _best_first(rows: list[dict[str, str]], rank: str) -> str:
-    """Series as they end, the best one first."""
-    return ", ".join(row["series"] for row in sorted(rows, key=lambda row: float(row[rank])))
 
 
 def _claims_in_words(published: Path) -> str:
@@ -154,22 +182,27 @@ def _near_in_words(full: Path) -> str:
     """How near our runs come, by run and signed, and how near the report comes to itself."""
     rows = rows_of(full / "nearness.csv")
     near = [row for row in rows if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))]
-    kept = [row for row in near if row["chosen_on"] == "no"]
-    if not kept:
-        return "No run has half of the epochs of a curve of the report yet."
     by_run: dict[str, list[dict[str, str]]] = {}
-    for row in kept:
+    for row in near:
         by_run.setdefault(row["run"], []).append(row)
-    gaps = [statistics.mean(float(row["mean_absolute_gap"]) for row in of_run) for of_run in by_run.values()]
-    worse = sum(statistics.mean(map(_shortfall, of_run)) > 0 for of_run in by_run.values())
-    far = dict.fromkeys(row["panel"] or row["series"] for row in kept if float(row["mean_absolute_gap"]) > FAR)
-    where = f" Above {FAR} points: {', '.join(far)}; [what may explain it](docs/nearness.md)." if far else ""
+    # A run whose setting was chosen by one of its curves is near in all of them.
+    kept = [of_run for of_run in by_run.values() if all(row["chosen_on"] == "no" for row in of_run)]
+    gaps = [statistics.mean(float(row["mean_absolute_gap"]) for row in of_run) for of_run in kept]
+    finite = [gap for gap in gaps if math.isfinite(gap)]
+    if not finite:
+        return "No run has half of the epochs of a curve of the report yet."
+    worse = sum(not statistics.mean(map(_shortfall, of_run)) <= 0 for of_run in kept)
+    diverged = f", {len(gaps) - len(finite)} more diverged" if len(finite) < len(gaps) else ""
+    far = dict.fromkeys(
+        row["panel"] or row["series"] for of_run in kept for row in of_run if float(row["mean_absolute_gap"]) > FAR
+    )
+    where = f" Above {FAR} points: {', '.join(far)}." if far else ""
     return (
         f"{len(near)} of the report's {len(rows)} curves are trained at its own scale, to at least half of their "
-        f"epochs, by one run each. Over the {counted(len(gaps), 'run')} by which no setting was chosen, the median gap "
-        f"is **{statistics.median(gaps):.1f} points** of error or accuracy, from {min(gaps):.1f} to {max(gaps):.1f}; "
-        f"{worse} of them do worse than the report. The report's own two runs of one setting are "
-        f"{spread_of_the_report():.1f} points apart.{where}"
+        f"epochs. Some of them served to choose settings. The {counted(len(finite), 'run')} with none of these: a "
+        f"median gap of **{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
+        f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. The report's own two runs of one "
+        f"setting are {spread_of_the_report():.1f} points apart.{where}"
     )
 
 
