@@ -64,9 +64,14 @@ def _command(profile: str) -> list[str]:
     return [*command, "--no-first-run", "--disable-background-networking"]
 
 
+def _profile() -> tempfile.TemporaryDirectory:
+    """A folder for one browser, whose helper processes may still write into it when the browser has ended."""
+    return tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+
+
 def printed_pages(path: Path) -> int:
     """How many sheets of paper a page takes, by its own print style."""
-    with tempfile.TemporaryDirectory() as profile:
+    with _profile() as profile:
         pdf = Path(profile) / "page.pdf"
         command = [*_command(profile), "--no-pdf-header-footer", f"--print-to-pdf={pdf}", path.resolve().as_uri()]
         subprocess.run(command, check=True, capture_output=True, timeout=120)
@@ -88,7 +93,7 @@ def visit(
         is_dark: whether the reader prefers light text on a dark page.
         tabs: how often the Tab key is pressed, after all else.
     """
-    with tempfile.TemporaryDirectory() as profile:
+    with _profile() as profile:
         command = [*_command(profile), "--remote-debugging-port=0", "about:blank"]
         with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as browser:
             try:
