@@ -174,7 +174,8 @@ def _run_of(
     for row in written:
         add_epoch(history, row[1:])
     first_epochs = [int(part["from_epoch"]) for part in parts]
-    if first_epochs != sorted(set(first_epochs), reverse=True) or not 0 <= first_epochs[0] <= len(history):
+    # A run that was stopped in the middle of an epoch goes on in the same one.
+    if first_epochs != sorted(first_epochs, reverse=True) or not 0 <= first_epochs[0] <= len(history):
         raise ValueError(
             f"expected parts that begin at epochs before {len(history)}, newest first; found {first_epochs}"
         )
