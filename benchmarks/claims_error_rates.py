@@ -31,6 +31,7 @@ from reproduce.analysis.curves import QUANTITIES, Curve
 from reproduce.experiment import Experiment
 from reproduce.store.history import EpochRecord
 
+DATA = "five seeds"
 FIVE_SEEDS = Path(__file__).with_name("five_seeds.json")
 IMAGES = {"train": 2000, "test": 1000}
 # Comparisons of times, which are corrected for as well.
@@ -62,7 +63,7 @@ def known_networks() -> dict[Experiment, Network]:
     found = {}
     for settings, runs in json.loads(FIVE_SEEDS.read_text()).items():
         padded = [(run + [[10.0, 10.0]] * EPOCHS)[:EPOCHS] for run in runs]
-        row = {"settings": settings, "data_fingerprint": "five seeds"}
+        row = {"settings": settings, "data_fingerprint": DATA}
         found[experiment_of_row(row)] = Network(np.nan_to_num(np.array(padded, float), nan=10.0))
     return found
 
@@ -86,7 +87,7 @@ class World:
     def __init__(self, name: str, random: np.random.Generator) -> None:
         self.random = random
         known = known_networks()
-        quick: dict[str, Any] = {"batch_size": 40, "width": 0.25, "momentum": 0.9, "data_fingerprint": "five seeds"}
+        quick: dict[str, Any] = {"batch_size": 40, "width": 0.25, "momentum": 0.9, "data_fingerprint": DATA}
         learnt = [one for one in known.values() if one.mean[-1, 0] > LEARNT]
         common = known[Experiment(**{**quick, "optimizer": "MomentumSGD", "dropout": 0.25})]
         self.truth: dict[str, tuple[Network, Network]] = {}

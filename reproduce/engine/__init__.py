@@ -10,11 +10,14 @@ import contextlib
 import contextvars
 import importlib.util
 import os
+import threading
 from collections.abc import Callable, Iterator
 
 NAMES = ("auto", "chainer", "fast")
 
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("engine", default="chainer")
+# Chainer's functions are wrapped once, however many threads begin at the same time.
+_installing = threading.Lock()
 
 
 def resolve(name: str, device: int = -1) -> str:
@@ -57,12 +60,14 @@ def using(name: str, device: int = -1) -> Iterator[None]:
     if name == "fast" and device >= 0:
         from reproduce.engine import gpu
 
-        gpu.install()
+        with _installing:
+            gpu.install()
         name = "gpu"
     elif name == "fast":
         from reproduce.engine import installation
 
-        installation.install()
+        with _installing:
+            installation.install()
     token = _current.set(name)
     try:
         yield
@@ -84,5 +89,6 @@ def prepare(computation: Callable[[], None] | None = None, meanwhile: Callable[[
         return
     from reproduce.engine import installation, preparation
 
-    installation.install()
+    with _installing:
+        installation.install()
     preparation.prepare(computation, meanwhile)

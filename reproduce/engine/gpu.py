@@ -9,7 +9,6 @@ Float32 arrays alone are computed so, and only where Chainer may not use cuDNN.
 """
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -25,8 +24,6 @@ from chainer.utils import conv
 from reproduce import engine
 
 IMAGES_AND_PIXELS = (0, 2, 3)
-_installed = False
-_lock = threading.Lock()
 
 
 def convolution(node: Any, x: Any, weights: Any, bias: Any) -> tuple[Any]:
@@ -131,17 +128,13 @@ def _summed(node: Any, inputs: tuple[Any]) -> tuple[Any] | None:
     return None if node.axis != IMAGES_AND_PIXELS or node.keepdims else (_sum(inputs[0]),)
 
 
+@functools.cache
 def install() -> None:
     """Replace Chainer's functions; they still run Chainer's code outside of `engine.using`."""
-    global _installed
-    with _lock:
-        if _installed:
-            return
-        _replace(Convolution2DFunction, "_forward_gpu_core", convolution, _is_for_us)
-        _replace(Convolution2DGradW, "_forward_gpu_core", weight_gradient, _is_for_us)
-        _replace(Deconvolution2DFunction, "_forward_gpu_core", input_gradient, _is_for_us)
-        _replace(Sum, "forward", _summed, lambda inputs: _is_for_us(inputs[0]))
-        impl = GeneralBatchNormalizationImpl
-        _replace(impl, "get_mean_and_var", mean_and_variance, _is_mean_for_us)
-        _replace(impl, "get_ggamma_and_gbeta", scale_and_shift_gradients, _are_gradients_for_us)
-        _installed = True
+    _replace(Convolution2DFunction, "_forward_gpu_core", convolution, _is_for_us)
+    _replace(Convolution2DGradW, "_forward_gpu_core", weight_gradient, _is_for_us)
+    _replace(Deconvolution2DFunction, "_forward_gpu_core", input_gradient, _is_for_us)
+    _replace(Sum, "forward", _summed, lambda inputs: _is_for_us(inputs[0]))
+    impl = GeneralBatchNormalizationImpl
+    _replace(impl, "get_mean_and_var", mean_and_variance, _is_mean_for_us)
+    _replace(impl, "get_ggamma_and_gbeta", scale_and_shift_gradients, _are_gradients_for_us)

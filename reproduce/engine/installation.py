@@ -6,7 +6,6 @@ carries what its backward needs as `node.engine_state`.
 """
 
 import functools
-import threading
 from collections.abc import Callable
 
 import chainer
@@ -25,9 +24,6 @@ from chainer.optimizers.rmsprop import RMSpropRule
 
 from reproduce import engine
 from reproduce.engine import graph, nodes, normalization, updates
-
-_installed = False
-_lock = threading.Lock()
 
 
 def _wrap_forward(node_class: type, name: str, forward: Callable) -> None:
@@ -133,32 +129,28 @@ def _wrap_optimizer() -> None:
     GradientMethod.reallocate_cleared_grads = reallocating
 
 
+@functools.cache
 def install() -> None:
     """Wrap Chainer's methods; they still run Chainer's code wherever the engine is not in use."""
-    global _installed
-    with _lock:
-        if _installed:
-            return
-        _wrap_forward(Convolution2DFunction, "forward_cpu", nodes.convolution_forward)
-        _wrap_backward(Convolution2DFunction, nodes.convolution_backward)
-        _wrap_forward(LinearFunction, "forward", nodes.linear_forward)
-        _wrap_backward(LinearFunction, nodes.linear_backward)
-        _wrap_forward(BatchNormalization, "forward", normalization.forward)
-        _wrap_backward(BatchNormalization, normalization.backward)
-        _wrap_forward(FixedBatchNormalization, "forward", normalization.fixed_forward)
-        _wrap_forward(ReLU, "forward_cpu", nodes.relu_forward)
-        _wrap_backward(ReLU, nodes.relu_backward)
-        _wrap_forward(Dropout, "forward_cpu", nodes.dropout_forward)
-        _wrap_backward(Dropout, nodes.dropout_backward)
-        _show(Dropout, "mask", nodes.dropout_mask)
-        _wrap_forward(MaxPoolingND, "forward_cpu", nodes.max_pooling_forward)
-        _wrap_backward(MaxPoolingND, nodes.max_pooling_backward)
-        _show(MaxPoolingND, "indexes", nodes.max_pooling_indexes)
-        _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward)
-        _wrap_backward(AveragePooling2D, nodes.average_pooling_backward)
-        _wrap_update(AdamRule, updates.adam)
-        _wrap_update(MomentumSGDRule, updates.momentum_sgd)
-        _wrap_update(RMSpropRule, updates.rmsprop)
-        _wrap_optimizer()
-        graph.install()
-        _installed = True
+    _wrap_forward(Convolution2DFunction, "forward_cpu", nodes.convolution_forward)
+    _wrap_backward(Convolution2DFunction, nodes.convolution_backward)
+    _wrap_forward(LinearFunction, "forward", nodes.linear_forward)
+    _wrap_backward(LinearFunction, nodes.linear_backward)
+    _wrap_forward(BatchNormalization, "forward", normalization.forward)
+    _wrap_backward(BatchNormalization, normalization.backward)
+    _wrap_forward(FixedBatchNormalization, "forward", normalization.fixed_forward)
+    _wrap_forward(ReLU, "forward_cpu", nodes.relu_forward)
+    _wrap_backward(ReLU, nodes.relu_backward)
+    _wrap_forward(Dropout, "forward_cpu", nodes.dropout_forward)
+    _wrap_backward(Dropout, nodes.dropout_backward)
+    _show(Dropout, "mask", nodes.dropout_mask)
+    _wrap_forward(MaxPoolingND, "forward_cpu", nodes.max_pooling_forward)
+    _wrap_backward(MaxPoolingND, nodes.max_pooling_backward)
+    _show(MaxPoolingND, "indexes", nodes.max_pooling_indexes)
+    _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward)
+    _wrap_backward(AveragePooling2D, nodes.average_pooling_backward)
+    _wrap_update(AdamRule, updates.adam)
+    _wrap_update(MomentumSGDRule, updates.momentum_sgd)
+    _wrap_update(RMSpropRule, updates.rmsprop)
+    _wrap_optimizer()
+    graph.install()
