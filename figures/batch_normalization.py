@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from figures.baseline import BASELINE, BLOCKS, BLOCKS_EXPLAINED, X3
+from figures.baseline import DEPTHS, DEPTHS_EXPLAINED
 from figures.claims import measures
 from figures.claims.declare import AT_THE_END, Claim, Comparison, difference, undrawn
 from figures.dropout import FIGURE_5
@@ -32,14 +32,14 @@ FIGURE_3 = Figure(
             panel,
             name,
             "train error (%)",
-            {**BASELINE, "dropout": 0.0, "blocks": blocks, "batch_normalization": normalized},
+            {**settings, "batch_normalization": normalized},
             EPOCHS,
         )
-        for panel, blocks in BLOCKS.items()
+        for panel, settings in DEPTHS.items()
         for name, normalized in SIDES.items()
     ),
-    timed=dict.fromkeys(BLOCKS, tuple(SIDES)),  # type: ignore[arg-type]  # there are two sides
-    explained=BLOCKS_EXPLAINED,
+    timed=dict.fromkeys(DEPTHS, tuple(SIDES)),  # type: ignore[arg-type]  # there are two sides
+    explained=DEPTHS_EXPLAINED,
 )
 FIGURES = {3: FIGURE_3}
 
@@ -48,7 +48,7 @@ def x3(with_it: bool, quantity: str = "train error (%)", **settings: Any) -> Ser
     """The three-block network of figure 3 in another setting, with or without batch normalization."""
     which = f"x3 {'with' if with_it else 'without'} batch normalization"
     name = ", ".join([which, *(f"{key.replace('_', ' ')} {value}" for key, value in settings.items())])
-    return undrawn(name, quantity, {**X3, "batch_normalization": with_it, **settings})
+    return undrawn(name, quantity, {**DEPTHS["x3"], "batch_normalization": with_it, **settings})
 
 
 CLAIMS = (
@@ -65,7 +65,7 @@ CLAIMS = (
                 FIGURE_3.curve(panel, "batch norm"),
                 panel,
             )
-            for panel in BLOCKS
+            for panel in DEPTHS
         ),
     ),
     Claim(
@@ -81,8 +81,8 @@ CLAIMS = (
                 claimed=(1.2, 1.4),
                 effect=measures.time_ratio,
                 times={
-                    f"{role} {name}": {**BASELINE, "dropout": 0.0, "blocks": blocks, "batch_normalization": has_it}
-                    for name, blocks in BLOCKS.items()
+                    f"{role} {name}": {**settings, "batch_normalization": has_it}
+                    for name, settings in DEPTHS.items()
                     for role, has_it in (("more", True), ("less", False))
                 },
             ),

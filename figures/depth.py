@@ -2,7 +2,7 @@
 
 import math
 
-from figures.baseline import BASELINE, BLOCKS, BLOCKS_EXPLAINED
+from figures.baseline import DEPTHS, DEPTHS_EXPLAINED
 from figures.claims import measures
 from figures.claims.declare import Claim, Comparison, difference
 from figures.figure import Figure, section_main
@@ -20,11 +20,8 @@ DEEPER = (("x1", "x2"), ("x2", "x3"))
 FIGURE_2 = Figure(
     2,
     "Depth: train error of one, two and three blocks",
-    tuple(
-        Series(2, "", name, "train error (%)", {**BASELINE, "dropout": 0.0, "blocks": blocks}, EPOCHS)
-        for name, blocks in BLOCKS.items()
-    ),
-    explained=BLOCKS_EXPLAINED,
+    tuple(Series(2, "", name, "train error (%)", settings, EPOCHS) for name, settings in DEPTHS.items()),
+    explained=DEPTHS_EXPLAINED,
 )
 FIGURES = {2: FIGURE_2}
 
@@ -54,7 +51,7 @@ CLAIMS = (
         NUMBER,
         "More convolutional layers give a lower training error.",
         "True if x1 to x2 and x2 to x3 both lower it, false if one raises it; x1, x2 and x3 also differ in "
-        "poolings and channels, so it cannot say that the convolutions do it.",
+        "poolings and channels, and x3 probably in its optimizer, so it cannot say that the convolutions do it.",
         tuple(
             difference(
                 f"train error of {less} minus {more} blocks",
@@ -79,7 +76,7 @@ CLAIMS = (
                 claimed=(1.0, math.inf),
                 effect=measures.growth_ratio,
                 times={
-                    f"{role} {side}": {**BASELINE, "dropout": 0.0, "blocks": BLOCKS[name], "pooling": pooling}
+                    f"{role} {side}": {**DEPTHS[name], "pooling": pooling}
                     for role, name in (("shallower", less), ("deeper", more))
                     for side, pooling in (("with", "max"), ("without", "none"))
                 },

@@ -20,7 +20,7 @@ from reproduce.unstated.race import gap_to
 
 COLUMNS = (
     *("figure", "panel", "series", "quantity", "epochs_trained", "epochs_compared", "epochs_in_report"),
-    *("mean_absolute_gap", "mean_gap", "last_epoch_compared", "ours", "report", "run", "chosen_on"),
+    *("mean_absolute_gap", "mean_gap", "last_epoch_compared", "ours", "report", "runs", "chosen_on"),
     *("seeds", "profile", "data"),
 )
 
@@ -65,7 +65,7 @@ class Pair(NamedTuple):
     @property
     def is_chosen_on(self) -> bool:
         """Whether a setting of this curve's run was chosen by this very curve."""
-        deciding = [question for question in QUESTIONS if not (question.is_known or question.is_open)]
+        deciding = [question for question in QUESTIONS if not question.is_a_test]
         return any(_name(self.series) == _name(one) for question in deciding for one in question.curves)
 
 
@@ -98,10 +98,10 @@ def spread_of_the_report() -> float:
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
     """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
     made = study.scale.seeds, study.options.profile, study.dataset.name
-    rows = []
-    for pair in pairs:
-        chosen_on = "yes" if pair.is_chosen_on else "no"
-        rows.append((*_row(pair), study.experiment(pair.series.settings, 0).key, chosen_on, *made))
+    with_runs = [(pair, " ".join(one.key for one in study.experiments(pair.series.settings))) for pair in pairs]
+    # A run whose setting was chosen by one of its curves is near in all of them.
+    chosen = {runs for pair, runs in with_runs if pair.is_chosen_on}
+    rows = [(*_row(pair), runs, "yes" if runs in chosen else "no", *made) for pair, runs in with_runs]
     write_atomically(path, csv_bytes([COLUMNS, *rows]))
 
 

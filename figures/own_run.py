@@ -111,7 +111,7 @@ def counterparts(figure: Figure, experiment: Experiment | None) -> list[Series]:
 
 def differences(experiment: Experiment, series: Series) -> list[str]:
     """Where a run's settings are not those of a curve at the report's scale: `dropout 0.4 (there 0.25)`."""
-    there = Experiment(**{**PROFILES["full"].experiment_settings, **series.settings}).settings()
+    there = Experiment(**PROFILES["full"].completed(series.settings)).settings()
     return [
         f"{name.replace('_', ' ')} {value} (there {there[name]})"
         for name, value in experiment.settings().items()

@@ -10,6 +10,7 @@ from typing import Any
 from reproduce.data.dataset import Dataset
 from reproduce.experiment import Experiment
 from reproduce.files import make_folder, read_at_most, write_json
+from reproduce.optimizers import OPTIMIZERS
 from reproduce.profiles import PROFILES, Options, Profile
 from reproduce.store import runs
 from reproduce.store.history import History
@@ -90,11 +91,14 @@ class Study:
 
     @property
     def is_report_scale(self) -> bool:
-        """Whether values, and not only their order, can be compared with the report's: same sizes as there."""
+        """Whether values, and not only their order, can be compared with the report's: same sizes and momentum."""
         full, scale = PROFILES["full"], self.scale
-        sizes = (len(self.dataset.y_train), len(self.dataset.y_test), scale.batch_size, scale.width)
-        report = (full.train_size, full.test_size, full.batch_size, full.width)
-        return not self.dataset.is_synthetic and sizes == report
+        images = len(self.dataset.y_train), len(self.dataset.y_test)
+        return (
+            not self.dataset.is_synthetic
+            and images == (full.train_size, full.test_size)
+            and all(scale.completed({"optimizer": name}) == full.completed({"optimizer": name}) for name in OPTIMIZERS)
+        )
 
     def experiment(self, settings: Mapping[str, Any], seed: int) -> Experiment:
         """A run at this scale.
@@ -102,9 +106,7 @@ class Study:
         Args:
             settings: of Experiment; those that the scale sets as well count before it.
         """
-        return Experiment(
-            data_fingerprint=self.dataset.fingerprint, seed=seed, **{**self.scale.experiment_settings, **settings}
-        )
+        return Experiment(data_fingerprint=self.dataset.fingerprint, seed=seed, **self.scale.completed(settings))
 
     def experiments(self, settings: Mapping[str, Any]) -> list[Experiment]:
         """The runs of one setting, one for each seed."""

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, WITHIN_NOISE
+from figures.claims.regime import REGIME_POINTS
 from figures.nearness import is_mostly_there, spread_of_the_report
 from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURES, SECTIONS
-from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS
+from reproduce.analysis.significance import CONTRADICTED, NOT_TESTED, REPRODUCED, VERDICTS
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.render.tables import markdown_rows
@@ -27,16 +28,14 @@ END = "<!-- end of results -->"
 IN_WORDS = {
     HOLDS: ("holds", "hold"),
     DOES_NOT_HOLD: ("does not hold", "do not hold"),
-    WITHIN_NOISE: ("rests on what two runs of one network differ by", "rest on what two runs of one network differ by"),
+    WITHIN_NOISE: ("differs by no more than two runs of one network", "differ by no more than two runs of one network"),
     NO_CURVE: ("has no curve", "have no curve"),
     ARITHMETIC: ("is arithmetic", "are arithmetic"),
 }
 # Points from which on a gap is named.
 FAR = 10
-# A demonstration decides nothing: its claims are not told.
-DECIDING = ("overnight", "full")
-# Of those on all images, the longer the later.
-ON_ALL_IMAGES = ("evening", *DECIDING)
+# Profiles on all images, the longer the later. A demonstration decides nothing: its claims are not told.
+ON_ALL_IMAGES = ("evening", "overnight", "full")
 
 
 def headline(published: Path) -> str:
@@ -76,9 +75,9 @@ def _panels_of(path: Path) -> dict[PanelKey, list[dict[str, str]]]:
     """The rows of a comparison.csv by panel, of panels in which there is an order to compare."""
     found: dict[PanelKey, list[dict[str, str]]] = {}
     for row in rows_of(path):
-        if row["kendall_tau"]:
+        if row["report_rank"]:
             found.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
-    return found
+    return {key: rows for key, rows in found.items() if len(rows) > 1}
 
 
 def _table_of_orders(published: Path) -> list[str]:
@@ -92,30 +91,31 @@ def _table_of_orders(published: Path) -> list[str]:
     for row in rows_of(published / "full" / "nearness.csv"):
         if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"])):
             near.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
-    cells, close, agree = [], 0, 0
+    cells, agree, telling = [], 0, 0
     for key, rows in panels.items():
         theirs, ours = _best_first(rows, "report_rank"), _best_first(rows, "our_rank")
-        agrees = all(float(row["kendall_tau"]) == 1 for row in rows)
+        agrees = all(row["our_rank"] == row["report_rank"] for row in rows)
+        marks = _marks(rows) if agrees else []
         agree += agrees
-        close += agrees and _closest(rows) < spread_of_the_report()
+        telling += agrees and not marks
         gaps = ", ".join(map(_gap_in_words, near.get(key, [])))
         order = _order_at_its_own_scale(near.get(key, []), published / "full") if len(near.get(key, [])) > 1 else []
         if order and len(order) == len(theirs):
             gaps = f"{'the same' if order == theirs else ', '.join(order)}; gaps: {gaps}"
-        cells.append((_what_it_shows(*key), ", ".join(theirs), "the same" if agrees else ", ".join(ours), gaps))
+        shown = ", ".join(["the same", *marks] if agrees else ours)
+        cells.append((_what_it_shows(*key), ", ".join(theirs), shown, gaps))
     summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
-    made_from = (
-        f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, "
-        f"{counted(summary['seeds'], 'seed')}, compared at the same epoch"
-    )
+    guessed = sum(1 / math.factorial(len(rows)) for rows in panels.values())
+    last = " or ".join(sorted({row["epoch"] for rows in panels.values() for row in rows}, key=int))
     columns = ("", "the report, best first", f"ours, `{profile}`", "ours at its own scale, gaps in points")
-    told = (
-        f" In {close} of these, neighbours are less than {spread_of_the_report():.1f} points apart, as two runs of one "
-    )
-    told += "setting are in the report."
     return [
-        f"**In {agree} of {len(cells)} panels our curves end in the report's order.** "
-        f"The profile is [{profile}](docs/results/{profile}/report.html): {made_from}.{told if close else ''}",
+        f"**In {agree} of {len(cells)} panels our curves are in the report's order; guessing would give "
+        f"{guessed:.0f}.** The profile is [{profile}](docs/results/{profile}/report.html): "
+        f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, batches of "
+        f"{summary['batch_size']}, {counted(summary['seeds'], 'seed')}, compared at epoch {last}. In {telling} of the "
+        f"{agree} all curves are also within {REGIME_POINTS:.0f} points of the report's, and more than "
+        f"{spread_of_the_report():.1f} points from each other, so that another run would hardly change the order. "
+        "The others are marked *far* and *close*.",
         "",
         *markdown_rows(columns, cells, ()),
         "",
@@ -127,19 +127,26 @@ def _best_first(rows: list[dict[str, str]], rank: str) -> list[str]:
     return [row["series"] for row in sorted(rows, key=lambda row: float(row[rank]))]
 
 
-def _closest(rows: list[dict[str, str]]) -> float:
-    """The smallest distance between two of a panel's curves as ours end, points."""
-    ends = sorted(float(row["ours"]) for row in rows)
-    return min((after - before for before, after in pairwise(ends)), default=math.inf)
+def _marks(rows: list[dict[str, str]]) -> list[str]:
+    """What weakens a panel's agreement: curves far from the report's, or as close together as runs of one setting."""
+    # A curve that diverged has no end.
+    ends = sorted(float(row["ours"] or "inf") for row in rows)
+    is_close = any(after - before < spread_of_the_report() for before, after in pairwise(ends))
+    is_far = any(abs(float(row["ours"] or "inf") - float(row["report"])) > REGIME_POINTS for row in rows)
+    return ["*far*"] * is_far + ["*close*"] * is_close
 
 
 def _order_at_its_own_scale(rows: list[dict[str, str]], full: Path) -> list[str]:
-    """Our series at the last epoch that all of a panel's have, the best one first."""
+    """Our series at the last epoch that all of a panel's have, the best one first, by the mean of their runs."""
     last = min(int(row["last_epoch_compared"]) for row in rows)
     epochs = {row["key"]: row for row in rows_of(full / "histories.csv") if int(row["epoch"]) == last}
 
     def accuracy(row: dict[str, str]) -> float:
-        return float(epochs[row["run"]][f"{row['quantity'].split()[0]}_accuracy"])
+        name = f"{row['quantity'].split()[0]}_accuracy"
+        # A run that diverged has no such epoch, or no number in it.
+        values = [float(epochs[key][name]) for key in row["runs"].split() if key in epochs]
+        values = [value for value in values if math.isfinite(value)]
+        return statistics.mean(values) if values else -math.inf
 
     return [row["series"] for row in sorted(rows, key=accuracy, reverse=True)]
 
@@ -156,17 +163,17 @@ def _what_it_shows(number: str, panel: str, quantity: str) -> str:
 def _gap_in_words(row: dict[str, str]) -> str:
     """`x1 18.9 lower`; on which side only where the report's own noise does not explain it."""
     signed = float(row["mean_gap"])
+    if not math.isfinite(signed):
+        return f"{row['series']} diverged"
     side = (" lower" if signed < 0 else " higher") if abs(signed) > spread_of_the_report() else ""
     return f"{row['series']} {float(row['mean_absolute_gap']):.1f}{side}"
 
 
 def _claims_in_words(published: Path) -> str:
-    """The verdicts of the largest scale at which any claim has been tried by runs."""
-    for profile in reversed(DECIDING):
-        path = published / profile / "claims.csv"
-        claims = rows_of(path)
-        tried = [c for c in claims if c["report_decision"] != ARITHMETIC and c["verdict"] != NOT_TESTED]
-        if tried:
+    """The verdicts of the largest scale at which any claim has been decided by runs."""
+    for profile in reversed(ON_ALL_IMAGES):
+        claims = rows_of(published / profile / "claims.csv")
+        if any(c["verdict"] in (REPRODUCED, CONTRADICTED) for c in claims if c["report_decision"] != ARITHMETIC):
             return f"{counts_in_words(claims)} ({profile} profile)"
     # What the report's own curves say is the same at every scale.
     claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
@@ -175,7 +182,7 @@ def _claims_in_words(published: Path) -> str:
         f"{counts[decision]} {words[counts[decision] > 1]}" for decision, words in IN_WORDS.items() if counts[decision]
     )
     alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
-    return f"That takes more runs: three of each network, that learn as far as the report's.{alone}"
+    return f"Our runs decide none yet: that takes three of each network, as near to the report's as below.{alone}"
 
 
 def _near_in_words(full: Path) -> str:
@@ -184,9 +191,8 @@ def _near_in_words(full: Path) -> str:
     near = [row for row in rows if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))]
     by_run: dict[str, list[dict[str, str]]] = {}
     for row in near:
-        by_run.setdefault(row["run"], []).append(row)
-    # A run whose setting was chosen by one of its curves is near in all of them.
-    kept = [of_run for of_run in by_run.values() if all(row["chosen_on"] == "no" for row in of_run)]
+        by_run.setdefault(row["runs"], []).append(row)
+    kept = [of_run for of_run in by_run.values() if of_run[0]["chosen_on"] == "no"]
     gaps = [statistics.mean(float(row["mean_absolute_gap"]) for row in of_run) for of_run in kept]
     finite = [gap for gap in gaps if math.isfinite(gap)]
     if not finite:
@@ -197,12 +203,13 @@ def _near_in_words(full: Path) -> str:
         row["panel"] or row["series"] for of_run in kept for row in of_run if float(row["mean_absolute_gap"]) > FAR
     )
     where = f" Above {FAR} points: {', '.join(far)}." if far else ""
+    chosen = len(by_run) - len(kept)
     return (
         f"{len(near)} of the report's {len(rows)} curves are trained at its own scale, to at least half of their "
-        f"epochs. Some of them served to choose settings. The {counted(len(finite), 'run')} with none of these: a "
-        f"median gap of **{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
-        f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. The report's own two runs of one "
-        f"setting are {spread_of_the_report():.1f} points apart.{where}"
+        f"epochs; they come from {counted(len(by_run), 'run')}, and {chosen} of these helped to choose a setting. The "
+        f"other {len(kept)}: a median gap of **{statistics.median(finite):.1f} points** of error or "
+        f"accuracy, from {min(finite):.1f} to {max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
+        f"Two runs of the report that probably have one setting are {spread_of_the_report():.1f} points apart.{where}"
     )
 
 
@@ -242,34 +249,46 @@ def counts_in_words(claims: list[dict[str, str]]) -> str:
 
 
 def claims_tables(published: Path) -> str:
-    """Every published profile's verdicts on all claims, the largest scale first, as Markdown."""
-    summaries = {folder.parent: json.loads(folder.read_text("utf-8")) for folder in published.glob("*/summary.json")}
+    """All claims with the verdicts of every profile that has tried any, the largest scale first, as Markdown."""
     parts = []
-    for folder, summary in sorted(summaries.items(), key=lambda one: -one[1]["train_images"] * one[1]["width"]):
-        if summary["profile"] not in DECIDING:
+    for profile in reversed(ON_ALL_IMAGES):
+        claims = rows_of(published / profile / "claims.csv")
+        if all(c["verdict"] == NOT_TESTED for c in claims if c["report_decision"] != ARITHMETIC):
             continue
-        claims = rows_of(folder / "claims.csv")
+        summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
         sections = [section.NUMBER for section in SECTIONS]
         claims.sort(key=lambda claim: sections.index(claim["section"]))
-        parts += [f"### The {summary['profile']} profile", "", counts_in_words(claims), ""]
-        tested = [c for c in claims if c["verdict"] != NOT_TESTED]
         cells = [
             (
                 c["section"],
                 _cell(c["statement"]),
-                c["report_decision"],
+                _on_its_own_curves(c),
                 f"**{c['verdict']}**",
                 _measured(c),
-                f"{c['stable']} of {c['left_out']}" if c["left_out"] != "0" else "",
+                _stable(c),
             )
-            for c in tested
+            for c in claims
         ]
         columns = ("section", "the report claims", "its own curves", "our runs", "measured (claimed)", "stable")
-        parts += [*markdown_rows(columns, cells, ()), ""]
-        if len(tested) < len(claims):
-            parts += [f"Not tested: {', '.join(c['id'] for c in claims if c['verdict'] == NOT_TESTED)}.", ""]
-        parts += [f"*{_scale(summary)}. All comparisons: [effects.csv](results/{folder.name}/effects.csv).*", ""]
+        parts += [
+            *(f"### The {profile} profile", "", counts_in_words(claims), "", *markdown_rows(columns, cells, ()), ""),
+            f"*{_scale(summary)}. All comparisons: [effects.csv](results/{profile}/effects.csv).*",
+            "",
+        ]
     return "\n".join(parts)
+
+
+def _on_its_own_curves(claim: dict[str, str]) -> str:
+    """`holds: +21.4, SD 0.4`."""
+    if not claim["report_noise"] or not float(claim["report_noise"]):
+        return claim["report_decision"]
+    effect, noise = float(claim["report_effect"]), float(claim["report_noise"])
+    return f"{claim['report_decision']}: {effect:+.1f}, SD {noise:.1f}"
+
+
+def _stable(claim: dict[str, str]) -> str:
+    """In how many of so many cases a verdict of several seeds stays when one is left out."""
+    return f"{claim['stable']} of {claim['left_out']}" if int(claim["left_out"] or 0) > 1 else ""
 
 
 def _measured(claim: dict[str, str]) -> str:

@@ -36,7 +36,7 @@ KNOWN = (
     Known("optimizer of x3 in figures 2 and 3, and of figures 4 and 5", "the baseline's", INFERRED, "depth, dropout"),
     Known(
         "optimizer of x1 and x2 in figures 2 and 3",
-        "MomentumSGD with momentum 0.9 at rate 0.001, by x1's first epochs; not settled, and not our default yet",
+        "SGD at rate 0.01, by x1's curves; x2's, which took no part in the choice, lie nearer still",
         INFERRED,
         "shallow",
     ),

@@ -76,7 +76,8 @@ def test_a_history_alone_is_drawn_in_every_panel_and_marks_none(tmp_path, capsys
         (4, {}, [("", "dropout 0.4")]),
         (8, {"blocks": ((1, 8),)}, []),
         (8, {"blocks": ((1, 8),), "optimizer": "MomentumSGD"}, [("training error", "3x3"), ("test accuracy", "3x3")]),
-        (3, {"blocks": ((2, 64),), "batch_normalization": False}, [("x1", "no batch norm")]),
+        (3, {"blocks": ((2, 64),), "batch_normalization": False}, []),
+        (3, {"blocks": ((2, 64),), "batch_normalization": False, "optimizer": "SGD"}, [("x1", "no batch norm")]),
         (9, {"augmentation": "report"}, [("", "4x augmentation")]),
     ],
 )

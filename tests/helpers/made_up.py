@@ -32,6 +32,14 @@ DATASET = synthetic(20, 10)
 MANY_IMAGES = replace(DATASET, y_train=np.zeros(50_000, np.int32), y_test=np.zeros(10_000, np.int32))
 
 
+def of_fingerprint(fingerprint: str) -> Dataset:
+    """Data of which nothing counts but the fingerprint, by which runs' keys are found."""
+    images = np.zeros((1, 3, 32, 32), np.float32)
+    dataset = Dataset(images, np.zeros(1, np.int32), images, np.zeros(1, np.int32), "no images")
+    vars(dataset)["fingerprint"] = fingerprint
+    return dataset
+
+
 def options(folder: Path, seeds: int = 4, **settings: Any) -> Options:
     """Options whose results store is a folder of the test."""
     return Options(

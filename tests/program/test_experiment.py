@@ -9,6 +9,7 @@ from reproduce.errors import BadInput
 from reproduce.experiment import Experiment, parse_blocks
 from reproduce.optimizers import OPTIMIZERS
 from reproduce.pattern import REPORT_BLOCKS
+from reproduce.profiles import PROFILES
 
 
 def test_the_default_is_the_experiment_of_section_8():
@@ -90,3 +91,13 @@ def test_blocks_are_written_as_convolutions_x_channels():
     for wrong in ("2", "2x", "x64", "2x64,", "2x64 2x128", "2x-64", "ax64"):
         with pytest.raises(ValueError, match="expected blocks"):
             parse_blocks(wrong)
+
+
+def test_a_profile_has_a_momentum_and_a_rate_of_its_own_for_sgd():
+    """Steps of a tenth of the length at smaller batches, under either optimizer."""
+    at_full, at_quick = PROFILES["full"], PROFILES["quick"]
+    assert at_full.completed({"optimizer": "SGD"})["learning_rate"] == 0.01
+    assert at_quick.completed({"optimizer": "SGD"})["learning_rate"] == 0.001
+    assert (at_full.completed({})["momentum"], at_quick.completed({})["momentum"]) == (0.99, 0.9)
+    assert "learning_rate" not in at_quick.completed({"optimizer": "MomentumSGD"})
+    assert at_quick.completed({"optimizer": "SGD", "learning_rate": 0.5})["learning_rate"] == 0.5
