@@ -14,6 +14,7 @@ from reproduce.profiles import Options
 from reproduce.study import Study
 from reproduce.unstated.answers import answers_text, infer_command, verdict, write_answers
 from reproduce.unstated.candidates import QUESTIONS, Question, curve
+from reproduce.unstated.known import INFERRED, KNOWN
 from reproduce.unstated.race import gap_to, last_epoch, race, rungs
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
@@ -283,3 +284,11 @@ def test_a_question_that_is_not_there_is_refused():
     assert found.returncode == 2
     assert "did you mean rmsprop" in found.stderr
     assert len(found.stderr.splitlines()) == 1
+
+
+def test_what_is_called_inferred_was_chosen_among_published_candidates():
+    with (ROOT / "docs" / "results" / "full" / "settings.csv").open(newline="") as stream:
+        compared = {(row["question"], row["candidate"]) for row in csv.DictReader(stream) if row["mean_gap"]}
+    for known in KNOWN:
+        if known.kind == INFERRED:
+            assert sum(question == known.source for question, _ in compared) > 1, known
