@@ -34,8 +34,8 @@ KNOWN = (
     ),
     Known(
         "RMSprop in figures 6 and 7",
-        "rate 0.01, which follows from the script: its RMSprop line, commented out, has 0.001, and a later line sets 0.01 "
-        "in any case",
+        "rate 0.01, which follows from the script: its RMSprop line, commented out, has 0.001, and a later line sets "
+        "0.01 in any case",
         SCRIPTS,
         "CIFAR10/baseline_CIFAR10_chainer.py",
     ),
@@ -56,15 +56,15 @@ KNOWN = (
     ),
     Known(
         "network of figure 8",
-        "table 1's column A, since the author's scripts call the run 'convA'; not settled: the train error of column B, "
-        "x3's run, lies 1.1 points from the report's up to epoch 12",
+        "table 1's column A, since the author's scripts call the run 'convA'; not settled: the train error of column "
+        "B, x3's run, lies 1.1 points from the report's up to epoch 12",
         ASSUMED,
         "filter-network",
     ),
     Known(
         "figure 8's larger filters",
-        "Adam, neither batch normalization nor dropout, since their test accuracy stops at 66 and 60 % while their train "
-        "error goes to 1 to 3 %; not settled",
+        "Adam, neither batch normalization nor dropout, since their test accuracy stops at 66 and 60 % while their "
+        "train error goes to 1 to 3 %; not settled",
         ASSUMED,
         "larger-filters",
     ),

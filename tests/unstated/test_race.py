@@ -25,13 +25,13 @@ QUESTION = Question("rate", "Which rate?", (CURVE,), {f"rate {r}": {"learning_ra
 
 
 def off_by(points):
-    """A history of 20 epochs whose train error is the report's x3 and so many points."""
+    """A history of 20 epochs whose train error is the report's x3 plus `points`."""
     return made_up.history(train_errors=report_curve(CURVE).values[0] + points)
 
 
 @pytest.fixture
 def store(tmp_path):
-    """A race's store, the epochs asked of each candidate, and a training that ends so many points from the report."""
+    """A race's store, the epochs asked of each candidate, and a training that ends `distances` from the report."""
     asked = {}
     distances = {0.1: 1.0, 0.2: 1.1, 0.3: 4.0, 0.4: 30.0}
 
