@@ -137,7 +137,7 @@ def _counting_noise_of(comparison: Comparison) -> Callable[[str, np.ndarray], np
 
 
 def simulate(name: str, seeds: int, trials: int) -> dict[str, float]:
-    """Rates over so many sets of runs: what `main` prints."""
+    """Rates over `trials` sets of runs: what `main` prints."""
     world = World(name, np.random.default_rng(20))
     true, number = np.array(world.true), len(world.comparisons) + TIMED
     covered = np.zeros((trials, len(true)), bool)

@@ -130,7 +130,7 @@ def overhead(runs: int = 1000, processes: int = 8) -> None:
 
 
 def report(*speeds: str) -> None:
-    """The report's scale with 10 seeds at so many GFLOP/s a place, as `places=GFLOP/s`."""
+    """The report's scale with 10 seeds, for each of `speeds`, given as `places=GFLOP/s`: GFLOP/s a place."""
     from figures.sections import runs_for
     from reproduce.data.dataset import Dataset
 

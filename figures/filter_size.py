@@ -17,10 +17,11 @@ SAYS = "Varies the filters of the convolutions: 3 x 3, 5 x 5 and 7 x 7 pixels."
 EPOCHS = 25
 PANELS = {"training error": "train error (%)", "test accuracy": "test accuracy (%)"}
 # The author's scripts say that the 3x3 curve is not the baseline's, and call its run 'convA': read as the first three
-# blocks of table 1's column A. Column B's are as near on their first epochs (docs/settings.md). Not settled.
+# blocks of table 1's column A. Not settled: column B's are near, too (docs/settings.md, `filter-network`).
 NETWORK = {**BASELINE, "dropout": 0.0, "blocks": ((1, 64), (1, 128), (2, 256))}
 # The larger filters' test accuracy stops at 66 and 60 % while their train error goes to 1 to 3 %: so do networks with
-# neither batch normalization nor dropout, and Adam's first epochs are the nearest of those tried. Not settled.
+# neither batch normalization nor dropout. Of the optimizers, Adam came nearest in a trial of the first epochs, whose
+# runs are not published. Not settled.
 PLAIN = {"batch_normalization": False, "optimizer": "Adam"}
 FILTERS = {3: {}, 5: PLAIN, 7: PLAIN}
 PAIRS = (("5x5", "3x3"), ("7x7", "5x5"), ("7x7", "3x3"))

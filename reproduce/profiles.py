@@ -80,8 +80,12 @@ class Options:
     )
     seeds: int | None = option(None, whole_number(1, 1000), "runs of each network, seeds 0, 1, ...")
     epochs: int | None = option(None, whole_number(1, 10_000), "epochs of every run")
-    train_size: int | None = option(None, whole_number(1, 10_000_000), "training images used, the first so many")
-    test_size: int | None = option(None, whole_number(1, 10_000_000), "test images used, the first so many")
+    train_size: int | None = option(
+        None, whole_number(1, 10_000_000), "number of training images, from the start of the file"
+    )
+    test_size: int | None = option(
+        None, whole_number(1, 10_000_000), "number of test images, from the start of the file"
+    )
     batch_size: int | None = option(None, whole_number(1, 100_000), "images in a mini-batch")
     width: float | None = option(None, number(0, 16, low_included=False), "factor on all channels and hidden units")
     device: int = option(-1, whole_number(-1, 1000), "-1 for the CPU, or a GPU's number")

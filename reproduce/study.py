@@ -104,7 +104,7 @@ class Study:
         """A run at this scale.
 
         Args:
-            settings: of Experiment; those that the scale sets as well count before it.
+            settings: of Experiment; these override the scale's.
         """
         return Experiment(data_fingerprint=self.dataset.fingerprint, seed=seed, **self.scale.completed(settings))
 

@@ -151,7 +151,7 @@ class Decision:
         outcomes: of all comparisons, those included that are only shown.
         decisive, verdict, p, p_corrected: on our runs. There is no p-value for what is exact or not tested.
         corrected_for: the number of comparisons of all claims.
-        stable, left_out: in how many of so many cases the verdict stays when one seed, or round, is left out.
+        stable, left_out: in `stable` of `left_out` cases the verdict stays when one seed, or round, is left out.
         report_decisive, report_decision: on the report's own curves.
     """
 

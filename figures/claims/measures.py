@@ -179,7 +179,7 @@ def noise_variance(
 
 
 def counting_noise(values: np.ndarray, images: int) -> np.ndarray:
-    """The standard deviation of percentages that count so many images: binomial, points."""
+    """The binomial standard deviation of percentages of `images` images, points."""
     return np.sqrt(np.clip(values, 0, 100) * (100 - np.clip(values, 0, 100)) / images)
 
 

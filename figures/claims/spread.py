@@ -18,7 +18,10 @@ from reproduce.study import Study
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "results" / "full"
 # Shorter runs are still in the steep part of their curves, where seeds are farther apart.
 FEWEST_EPOCHS, FEWEST_SEEDS = 8, 3
-# Runs of one setting that the report shows twice, as far as its author's scripts tell (docs/settings.md).
+# Two runs each, drawn from two files in the author's scripts, and probably of one setting (docs/settings.md). Figure
+# 4's network is not known: here it is Conv_NN, which has two convolutions more than x3. If they differ, the train
+# pair's distance is of settings and noise together, and an upper bound on the noise. One pair tells a deviation to a
+# factor of several only: the epochs of a pair are not independent.
 TRAIN_PAIR = ((2, "x3", "train error (%)"), (4, "no dropout", "train error (%)"))
 TEST_PAIR = ((5, "dropout 0.25", "test error (%)"), (10, "before tuning", "test accuracy (%)"))
 
@@ -37,7 +40,7 @@ class Spread:
 
 
 def report_spread() -> Spread:
-    """From the two pairs of runs of the same setting that the report has: their distance over the root of two."""
+    """From two pairs of runs that are probably of one setting each: root mean square distance, over the root of two."""
     distances = []
     for pair in (TRAIN_PAIR, TEST_PAIR):
         curves = []

@@ -31,7 +31,7 @@ class Sample:
     Attributes:
         effects: (S,) float, one effect per seed, or per round; one that is not finite cannot be measured.
         claimed: the range in which the claim says that the effect lies.
-        count_variance: the variance of one effect that comes from counting so many images; 0 for what counts none.
+        count_variance: the variance of one effect if its images were drawn anew; 0 for what counts no images.
         is_pooled: whether its variance is one of those that all tell together.
     """
 
@@ -69,7 +69,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Prior:
-    """What all comparisons together say about the variance of one: so large, and worth so many degrees of freedom."""
+    """What all comparisons together say about the variance of one: a value, and the degrees of freedom it is worth."""
 
     variance: float = 1.0
     degrees: float = 0.0
@@ -117,8 +117,8 @@ def estimates(samples: Sequence[Sample], comparisons: int, fewest: int = FEWEST_
       Each pooled comparison's variance is divided by what counting images alone gives (`count_variance`), and drawn
       towards the common value of all (`prior_of`). Its degrees of freedom are its own and the prior's together, at most
       those of all comparisons. Others, such as times, keep their own variance: Student's t.
-    - **Floor.** An accuracy is a count of images, and no run is known better than such a count: the variance of an
-      effect is never below `count_variance`. So equal differences are no certainty.
+    - **Floor.** Inference is to new seeds on this test set, whose images all seeds share. A few seeds can agree by
+      chance to the last digit. So that this is no certainty, an effect's variance is never below `count_variance`.
     - **Intervals.** Bonferroni: each is at 1 - 0.05 / `comparisons`, so that all cover at once in 95 % of cases,
       whatever the dependence between them. The comparisons share runs.
 

@@ -63,7 +63,7 @@ def is_unpacked_archive(path: Path) -> bool:
 
 
 def are_sums_known(path: Path) -> bool:
-    """Whether all that `read_archive` reads there is compared with a sum: all but an unpacked binary archive is."""
+    """Whether all that `read_archive` reads there is compared with a sum: False only for an unpacked binary archive."""
     return not (path / f"{TRAINING_BATCHES[0]}.bin").is_file()
 
 

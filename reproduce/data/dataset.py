@@ -198,7 +198,7 @@ def _say_that_it_is_synthetic() -> None:
 
 
 def load(data: str | None, train_size: int | None, test_size: int | None, may_be_synthetic: bool) -> Dataset:
-    """The data that a command is to use, cut to the first so many images of each part.
+    """The data that a command is to use, cut to the first `train_size` and `test_size` images.
 
     Args:
         data: a file or folder, "synthetic", or None for the file in `data/`, downloaded if it is not there.

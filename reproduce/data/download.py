@@ -77,7 +77,7 @@ class _Transfer:
 
 
 def fetch_archive(folder: Path, md5: str = OFFICIAL.binary, limit: int = ARCHIVE_SIZE) -> Path:
-    """Download the archive into `folder`, or find it there; what an earlier download has left there is gone on with.
+    """Download the archive into `folder`, or find it there; a partial download is resumed.
 
     The environment variable CIFAR10_URL names other servers' addresses of it, separated by spaces, tried in turn.
 

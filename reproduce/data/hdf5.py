@@ -18,7 +18,7 @@ from reproduce.pattern import CLASSES, IMAGE_CHANNELS, IMAGE_SIZE
 
 IMAGE_SHAPE = (IMAGE_CHANNELS, IMAGE_SIZE, IMAGE_SIZE)
 ROWS_AT_A_TIME = 2000
-# Bounds on what a small file may unpack to. CIFAR-10 has so many images, however they are split; no writer makes larger
+# Bounds on what a small file may unpack to. CIFAR-10 has 60,000 images, however they are split; no writer makes larger
 # chunks, or more of them than one for each colour of each image.
 MOST_IMAGES = 60_000
 MOST_CHUNKS = MOST_IMAGES * IMAGE_CHANNELS
@@ -77,7 +77,7 @@ def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], str, bool]:
 
 @contextlib.contextmanager
 def _memory_limited(size: int) -> Iterator[None]:
-    """What is inside gets at most so many bytes of memory more than the process has; the system sees to it (on Linux).
+    """What is inside gets at most `size` bytes of memory more than the process has; the system sees to it (on Linux).
 
     The checks below refuse what is known to unpack to much more than a file holds. This refuses what they overlook:
     HDF5 has more forms than anybody has counted, and its library believes the sizes that a file claims.

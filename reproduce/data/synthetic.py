@@ -11,8 +11,8 @@ import numpy as np
 SIZE = 32
 IMAGES_AT_A_TIME = 500
 PARTS = {"train": 0, "test": 1}
-# Of so many images the label is drawn anew: some of CIFAR-10's could be taken for another class as well, and a network
-# that learns them by heart overfits.
+# The share of images whose label is drawn anew: some of CIFAR-10's could be taken for another class as well, and a
+# network that learns them by heart overfits.
 DOUBTFUL = 0.1
 # Red, green and blue that the classes lean to; the background leans to another class's.
 COLOURS = np.array(
@@ -75,7 +75,7 @@ def synthetic_images(count: int, seed: int, part: str) -> tuple[np.ndarray, np.n
 
 
 def _draw(random: np.random.Generator, wanted: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first so many of `IMAGES_AT_A_TIME` images; numbers are drawn for all, and pictures made of those wanted."""
+    """The first `wanted` of `IMAGES_AT_A_TIME` images; numbers are drawn for all, and pictures made of those wanted."""
     n = IMAGES_AT_A_TIME
 
     def each(low: float, high: float) -> np.ndarray:

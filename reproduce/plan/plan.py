@@ -103,7 +103,7 @@ def seconds_of(job: Job, done: int, dataset: Dataset, speed: Speed) -> float:
 
 
 def simulate(seconds: Sequence[float], places: int) -> float:
-    """When the last run ends, if each is begun in this order as soon as one of so many places is free."""
+    """When the last run ends, if each is begun in this order as soon as one of `places` places is free."""
     free = [0.0] * max(1, places)
     for needed in seconds:
         heapq.heappush(free, heapq.heappop(free) + needed)

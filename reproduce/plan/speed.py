@@ -21,7 +21,7 @@ from reproduce.sweep import cost
 from reproduce.sweep.task import Source
 from reproduce.training import EPOCH_START, Calculate_Test_Accuracy, build, train_epoch
 
-# A network's timing takes about so long after its first step, and at least so many batches.
+# How long a network is timed after its first step, and the fewest batches of a timing.
 SECONDS_A_NETWORK, FEWEST_BATCHES = 1.5, 3
 # Where even one batch of the experiment's size would take longer than that several times over, fewer images are timed.
 LARGEST_SHARE, SMALLEST_BATCH = 4, 25

@@ -30,7 +30,7 @@ FEWEST_STEPS, MOST_STEPS, SHORTEST_SECONDS = 3, 30, 0.15
 # More would only take longer: without pooling and at full width, 50 images' activations fill 2 GB as it is.
 LARGEST_BATCH = 50
 LARGEST_FILE = 16 * 2**20
-# Of a whole epoch that is timed: an epoch of so many training images, and of test images in proportion.
+# Training images of the epoch that is timed; its test images are fewer in proportion.
 EPOCH_IMAGES = 500
 STEP, EPOCH = "step", "epoch"
 

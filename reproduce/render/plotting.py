@@ -422,7 +422,7 @@ class _Name(NamedTuple):
 
 
 def _names_of(panel: Panel, width: float) -> list[_Name]:
-    """The names of a panel, whose axes are so many inches wide."""
+    """The names of a panel, whose axes are `width` inches wide."""
     most = min(WIDEST_NAME, WIDEST_PART * width)
     names = []
     for line in panel.lines:
@@ -439,7 +439,7 @@ def _names_height(panel: Panel, width: float) -> float:
 
 
 def _draw_panel(axes: Axes, panel: Panel, width: float, height: float) -> None:
-    """Draw curves and names into axes of so many inches, whose vertical limits are set."""
+    """Draw curves and names into axes of `width` by `height` inches, whose vertical limits are set."""
     names = _names_of(panel, width)
     first = min(line.curve.epochs[0] for line in panel.lines if len(line.curve.epochs))
     last = max(line.curve.epochs[-1] for line in panel.lines if len(line.curve.epochs))

@@ -36,7 +36,7 @@ def has_diverged(history: History) -> bool:
 
 
 def is_complete(history: History, epochs: int) -> bool:
-    """Whether nothing is left to train for so many epochs."""
+    """Whether nothing is left to train up to `epochs` epochs."""
     return len(history) >= epochs or has_diverged(history)
 
 

@@ -48,15 +48,15 @@ class RunState(NamedTuple):
     """how many epochs a checkpoint has: a record's are not gone on from"""
 
     def goes_on_from(self, epochs: int) -> int:
-        """How many of so many epochs need not be trained."""
+        """How many of `epochs` epochs need not be trained."""
         return len(self.history) if self.has(epochs) else self.trained
 
     def has(self, epochs: int) -> bool:
-        """Whether the run has so many epochs, or has diverged before."""
+        """Whether the run has `epochs` epochs, or has diverged before."""
         return is_complete(self.history, epochs)
 
     def is_lacking(self, epochs: int) -> bool:
-        """Whether something is left to do for so many epochs: to train them, or to mend a damaged file."""
+        """Whether something is left to do up to `epochs` epochs: to train them, or to mend a damaged file."""
         return bool(self.damaged) or not self.has(epochs)
 
 

@@ -31,7 +31,7 @@ class Call(threading.Thread):
         """What the function returns; a signal's handler may end the waiting.
 
         Raises:
-            NoAnswer: it has not returned after so many seconds; it can be asked again.
+            NoAnswer: it has not returned after `seconds` seconds; it can be asked again.
             BaseException: whatever the function raised.
         """
         self.join(seconds)

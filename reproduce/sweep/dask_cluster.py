@@ -48,7 +48,7 @@ def connection(options: Options) -> Connect:
 
 @contextlib.contextmanager
 def local(processes: int, device: int = -1) -> Iterator[Client]:
-    """A cluster of so many processes on this machine, on loopback, for the time of the context.
+    """A cluster of `processes` processes on this machine, on loopback, for the time of the context.
 
     Each does one run at a time, with its share of the cores and, where `device` is a GPU, a GPU of its own. They talk
     in TLS, with certificates that exist for this time only and in memory; Dask's settings may name others, or say that
@@ -87,8 +87,7 @@ def local(processes: int, device: int = -1) -> Iterator[Client]:
             "temporary-directory": folder,
             # A second task in a worker's queue would be one too many when the worker dies.
             "distributed.scheduler.worker-saturation": 1.0,
-            # Dask gives a process up that is not there so long after it died, be it that it has just died a second
-            # time.
+            # Dask stops restarting a worker this long after its first death, even if it has died again since.
             "distributed.deploy.lost-worker-timeout": "1 day",
             # Dask's own: one thread, whatever is free, and a malloc that gives memory back after every step.
             "distributed.nanny.pre-spawn-environ": {},

@@ -182,7 +182,7 @@ class _Sweep:
         """What the scheduler knows of each worker, by address.
 
         Raises:
-            NoAnswer: the scheduler has not answered after so many seconds.
+            NoAnswer: the scheduler has not answered after `seconds` seconds.
         """
         self.counting = self.counting or Call(self._workers)
         found = self.counting.answer(seconds)

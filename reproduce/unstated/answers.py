@@ -188,10 +188,11 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         f"{warning}Each candidate is trained and compared with the report's own curves; its gap is the mean over the "
         "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
         f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped: its gap "
-        "is that of the epochs until then, and not to be compared with gaps over more. A candidate becomes the full "
-        "profile's default when all have been compared to the end of the report's curves or stopped. Settings "
-        "are chosen on train errors alone, where the report shows any; its test curves are left to "
-        "tell how near we are.",
+        "is that of the epochs until then, and not to be compared with gaps over more. This rule looks at the first "
+        "epochs only. A candidate that was stopped may have been trained on for another reason: the last column has "
+        "the gap over all epochs that each candidate has. A candidate becomes the full profile's default when all have "
+        "been compared to the end of the report's curves or stopped. Settings are chosen on train errors alone, where "
+        "the report shows any; its test curves are left to tell how near we are.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
         f"{seeds}; {made_with}. Written by `python -m reproduce infer`.",
@@ -224,7 +225,8 @@ def _known() -> list[str]:
         "",
         f"The author's scripts are public ({REPOSITORY}); their facts are cited here. Momentum 0.99, rate 0.01 and "
         "ratio 0.25 had been inferred from the curves before the scripts were found: the questions `baseline` and "
-        "`rmsprop` below stay as a test of the method on values that are known.",
+        "`rmsprop` below stay as a test of the method on values that are known. *Inferred* is what a comparison below "
+        "chose, *assumed* what was taken for the reason given, without a comparison that decides it.",
         "",
         *markdown_rows(("setting", "value", "how it is known", "where"), rows, ()),
         "",

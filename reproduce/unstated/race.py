@@ -16,7 +16,7 @@ from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import train_missing
 from reproduce.unstated.candidates import Question, Settings
 
-# A candidate retires when its gap is above so many times the smallest one, and by at least so many points more; not on
+# A candidate retires when its gap is above HOPELESS_RATIO times the smallest one, and HOPELESS_POINTS above it; not on
 # a single epoch, for a slow start says little.
 HOPELESS_RATIO, HOPELESS_POINTS, FEWEST_EPOCHS = 2.0, 2.0, 2
 
@@ -29,7 +29,7 @@ class Standing(NamedTuple):
     trained: int
     """epochs that all of its runs have"""
     compared: int
-    """its gap is taken over so many epochs, as far as the report's curves have them; 0 if it is not compared"""
+    """its gap is taken over this number of epochs, as far as the report's curves have them; 0 if it is not compared"""
     gaps: tuple[float, ...]
     """mean over these epochs of |mean over seeds - the report|, points, by the question's curves"""
     has_retired: bool
@@ -83,7 +83,7 @@ def candidate_curve(name: str, series: Series, histories: Sequence[History]) -> 
 
 
 def gap_to(report: Curve, ours: Curve, epochs: int) -> float:
-    """Mean |ours - the report's| over those of the first so many epochs that the report has, points.
+    """Mean |ours - the report's| over those of the first `epochs` epochs that the report has, points.
 
     Infinite if one of our seeds diverged before their end; not a number if the report has none of them.
     """
@@ -110,7 +110,7 @@ def race(
 
     Args:
         study: its scale's `epochs`, if any, end the race; otherwise the report's curves do.
-        train: brings runs to so many epochs; by default the race is over what the store has.
+        train: brings each job's run to its number of epochs; by default the race is over what the store has.
     """
     lasts = {q.name: min(last_epoch(q) + 1, study.scale.epochs or last_epoch(q) + 1) for q in questions}
     running = {q.name: list(q.candidates) for q in questions}

@@ -19,7 +19,7 @@ from tests.helpers.processes import run_python
 
 
 def as_in_the_report(figure, panel, name, shift=0.0, epochs=5):
-    """A history whose train error is the report's curve, so many points higher."""
+    """A history whose train error is the report's curve, `shift` points higher."""
     report = report_curve(FIGURES[figure].curve(panel, name))
     values = np.interp(range(epochs), report.epochs, report.mean()) + shift
     return [EpochRecord(epoch, 1.0, 100 - value, 1.0, 50.0, 2.0) for epoch, value in enumerate(values)]

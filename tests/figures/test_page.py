@@ -183,6 +183,14 @@ def test_the_summary_says_what_is_here_and_what_is_not(written):
     assert "make figure-8 " not in text
 
 
+def test_two_seeds_have_no_p_value_and_no_stability_and_five_rounds_have(written):
+    bases = re.findall(r"Our runs: (.*?)\. The report", written.read_text())
+    assert {basis for basis in bases if "seed" in basis} == {"2 seeds: nothing is decided", "0 seeds"}
+    rounds = [basis for basis in bases if "round" in basis]
+    assert rounds
+    assert all("p " in basis and "cases with one left out" in basis for basis in rounds)
+
+
 def test_synthetic_results_cannot_be_mistaken(written):
     text = written.read_text()
     assert '<p class="banner">SYNTHETIC DATA.' in text

@@ -86,7 +86,7 @@ def visit(
     is_dark: bool = False,
     tabs: int = 0,
 ) -> Visit:
-    """Open a page from disk in a window so many pixels wide.
+    """Open a page from disk in a window `width` pixels wide.
 
     Args:
         expressions: JavaScript whose values are wanted, after the page has been drawn.

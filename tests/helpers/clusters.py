@@ -169,7 +169,7 @@ def meanwhile(function: Callable[[], object]) -> Iterator[None]:
 
 
 def kill_in_mid_run(folder: Path, epochs: int) -> None:
-    """SIGKILL for whoever trains a run, after so many epochs of it."""
+    """SIGKILL for whoever trains a run, after `epochs` epochs of it."""
     when(lambda: _epochs(folder) >= epochs)
     process = holder_of(folder)
     assert process and process != os.getpid()

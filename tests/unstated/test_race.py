@@ -14,6 +14,7 @@ from reproduce.profiles import Options
 from reproduce.study import Study
 from reproduce.unstated.answers import answers_text, infer_command, verdict, write_answers
 from reproduce.unstated.candidates import QUESTIONS, Question, curve
+from reproduce.unstated.known import INFERRED, KNOWN
 from reproduce.unstated.race import gap_to, last_epoch, race, rungs
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
@@ -24,13 +25,13 @@ QUESTION = Question("rate", "Which rate?", (CURVE,), {f"rate {r}": {"learning_ra
 
 
 def off_by(points):
-    """A history of 20 epochs whose train error is the report's x3 and so many points."""
+    """A history of 20 epochs whose train error is the report's x3 plus `points`."""
     return made_up.history(train_errors=report_curve(CURVE).values[0] + points)
 
 
 @pytest.fixture
 def store(tmp_path):
-    """A race's store, the epochs asked of each candidate, and a training that ends so many points from the report."""
+    """A race's store, the epochs asked of each candidate, and a training that ends `distances` from the report."""
     asked = {}
     distances = {0.1: 1.0, 0.2: 1.1, 0.3: 4.0, 0.4: 30.0}
 
@@ -283,3 +284,11 @@ def test_a_question_that_is_not_there_is_refused():
     assert found.returncode == 2
     assert "did you mean rmsprop" in found.stderr
     assert len(found.stderr.splitlines()) == 1
+
+
+def test_what_is_called_inferred_was_chosen_among_published_candidates():
+    with (ROOT / "docs" / "results" / "full" / "settings.csv").open(newline="") as stream:
+        compared = {(row["question"], row["candidate"]) for row in csv.DictReader(stream) if row["mean_gap"]}
+    for known in KNOWN:
+        if known.kind == INFERRED:
+            assert sum(question == known.source for question, _ in compared) > 1, known
