@@ -16,7 +16,7 @@ from tqdm import tqdm
 from reproduce import engine
 from reproduce.augmentation import augment
 from reproduce.data.dataset import Dataset
-from reproduce.devices import get_device, is_gpu, send
+from reproduce.devices import get_device, is_gpu, resolve_engine, send
 from reproduce.experiment import Experiment
 from reproduce.files import set_aside
 from reproduce.network import Conv_NN
@@ -61,7 +61,7 @@ def train(
         Interrupted: a signal asked to stop; what was done is saved.
     """
     on = get_device(device)
-    engine_used = engine.resolve(engine_name, device)
+    engine_used = resolve_engine(engine_name, device)
     with runs.locked(folder), engine.using(engine_used, device), deferred():
         finding = runs.examine(folder, experiment)
         runs.repair(folder, experiment, finding)
