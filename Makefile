@@ -14,12 +14,17 @@ FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure
 
 # What can be set; each becomes the option of the same name: SEEDS=5 is --seeds=5.
 # The values go through the environment, so that no shell character in them can be misread.
-SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER RUN FIGURE
-settings := $(foreach name,$(filter $(SETTINGS) TARGET,$(given)),$(if $($(name)),$(name)))
+SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER RUN FIGURE TARGET
+settings := $(foreach name,$(filter $(SETTINGS),$(given)),$(if $($(name)),$(name)))
 export $(settings)
-unknown := $(filter-out $(SETTINGS) TARGET VERBOSE JSON PYTHON LATEST,$(given))
+unknown := $(filter-out $(SETTINGS) VERBOSE JSON PYTHON LATEST,$(given))
 ifneq ($(unknown),)
-$(error no such setting: $(unknown); expected some of $(SETTINGS) TARGET VERBOSE JSON PYTHON LATEST)
+$(error no such setting: $(unknown); expected some of $(SETTINGS) VERBOSE JSON PYTHON LATEST)
+endif
+# No command that could refuse them stands behind these: `make clean RESULTS=elsewhere` would remove ./results.
+unheard := $(and $(filter test test-slow check-platforms bench lint lock clean distclean,$(MAKECMDGOALS)),$(filter-out PYTHON LATEST,$(given)))
+ifneq ($(unheard),)
+$(error $(MAKECMDGOALS): expected no settings; found $(unheard))
 endif
 define newline
 
@@ -73,7 +78,7 @@ figure-%: $(ENVIRONMENT)/installed
 	@if [ -x $(BIN)/python ]; then $(BIN)/python -m figures $(call quoted,$@); else echo 'no such target; make help lists them' >&2; exit 2; fi
 
 plan: $(ENVIRONMENT)/installed ## what TARGET=figure-N|claims|all-figures would train, and how long that takes; nothing is trained
-	@$(BIN)/python -m figures plan $(if $(filter TARGET,$(settings)),--target="$$TARGET") $(OPTIONS)
+	@$(BIN)/python -m figures plan $(OPTIONS)
 
 tables: $(ENVIRONMENT)/installed ## tables 1 and 2 and the memory table, as printed and as they should be
 	@$(BIN)/python -m figures.background tables $(OPTIONS)
@@ -100,8 +105,8 @@ publish: | $(call asked,all-figures $(FIGURES) tables claims compare report)
 publish: $(ENVIRONMENT)/installed ## put what has been made into docs/results, and the headline into README.md
 	@$(BIN)/python -m figures publish $(OPTIONS)
 
-data: $(ENVIRONMENT)/installed ## download CIFAR-10 (170 MB), check it, and write data/CIFAR10.hdf5
-	@$(BIN)/python -m reproduce data
+data: $(ENVIRONMENT)/installed ## download CIFAR-10 (170 MB), or take DATA=FILE, check it, and write data/CIFAR10.hdf5
+	@$(BIN)/python -m reproduce data $(OPTIONS)
 
 test: $(ENVIRONMENT)/installed-test ## run the tests
 	$(BIN)/python -m pytest

@@ -1,4 +1,4 @@
-"""The package and its dependencies. Chainer is built from source: README.md, 'Installing', says how."""
+"""The package and its dependencies. Chainer is built from source: docs/installing.md says how."""
 
 import re
 from pathlib import Path

@@ -120,12 +120,11 @@ def main(arguments: list[str] | None = None) -> int:
         if not names:
             return 2
     from reproduce import engine
-    from reproduce.engine import threads
 
     start = time.monotonic()
     if "fast" in names:
         engine.prepare()
-    count = options.threads or threads.COUNT
+    count = options.threads or engine.THREADS
     print(f"{count} threads, {options.rounds} rounds, float32; medians, and ratios with the smallest and largest round")
     for case in chosen_cases(options):
         run_case(case, names, options.rounds, count)

@@ -1,6 +1,7 @@
 """What spans the sections: python -m figures all | plan | claims | compare | own-run | report | publish, or figure-N"""
 
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +31,7 @@ from figures.sections import CLAIMS, FIGURES, SERIES, networks_timed, parse_targ
 from figures.summaries import claims_summary, comparison_summary, plan_summary, write_summary
 from reproduce.analysis.comparison import Row, orders
 from reproduce.analysis.significance import VERDICTS
-from reproduce.cli import add_options, flag, option, parser_for, run, suggestion, take_stdout
+from reproduce.cli import add_options, explained, flag, option, parser_for, run, suggestion, take_stdout
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.files import make_folder
 from reproduce.plan import step_times
@@ -88,6 +89,8 @@ def all_command(options: Options) -> None:
             step()
         except Exception as error:  # whatever one figure dies of, the others are made
             reason = first_line(error)
+            if explained(error) is None:  # a fault of this package, which its first line does not find
+                traceback.print_exc()
             failed.append(name)
             print(f"\n{name} could not be made: {reason}", file=sys.stderr, flush=True)
     if failed:

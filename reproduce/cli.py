@@ -193,12 +193,12 @@ def run(prog: str, main: Callable[[list[str]], None], arguments: list[str] | Non
         # Python would look through all libraries for garbage before it ends: a fifth of a second.
         gc.freeze()
     except BaseException as error:
-        explained = _explained(error)
-        if explained is None:
+        known = explained(error)
+        if known is None:
             raise
         if is_debugging:
             traceback.print_exc()
-        status, message = explained
+        status, message = known
         _give_up_output()
         if isinstance(error, Interrupted) and sys.stderr.isatty():
             # The terminal has written ^C where the cursor was.
@@ -237,7 +237,7 @@ def _give_up_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _explained(error: BaseException) -> tuple[int, str] | None:
+def explained(error: BaseException) -> tuple[int, str] | None:
     """Exit status and line for what a command may end with; None for what is a fault of this package."""
     if isinstance(error, (BadInput, Failure)):
         return error.exit_status, str(error)

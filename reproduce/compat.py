@@ -117,7 +117,7 @@ def prepare_for_chainer() -> None:
     try:
         version = metadata.version("chainer")
     except metadata.PackageNotFoundError:
-        raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see 'Installing' in README.md") from None
+        raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see docs/installing.md") from None
     if version != KNOWN_CHAINER:
         raise ChainerError(f"this package knows Chainer {KNOWN_CHAINER}, and found Chainer {version}")
     sys.meta_path.insert(0, ChainerFinder)

@@ -1,9 +1,10 @@
-"""The CPU or a GPU: whether it is there, and how network and images get to it and totals back; said here only."""
+"""The CPU or a GPU: whether it and its engine are there, and how network and images get to it and totals back."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from reproduce import engine
 from reproduce.data.hdf5 import to_unit_range
 from reproduce.errors import BadInput
 
@@ -42,6 +43,18 @@ def _why_there_is_no_cupy() -> str:
         return "CuPy is not installed; the extra cuda12 or cuda13 brings it"
     said = [line for line in str(error).splitlines() if any(map(str.isalpha, line))]
     return f"CuPy cannot be imported: {said[0] if said else type(error).__name__}"
+
+
+def resolve_engine(name: str, device: int) -> str:
+    """Which engine a name means on a device, as `reproduce.engine.resolve` says it.
+
+    Raises:
+        BadInput: the name is unknown, or the fast engine cannot work there.
+    """
+    try:
+        return engine.resolve(name, device)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
 
 
 def packed(x: np.ndarray) -> np.ndarray:

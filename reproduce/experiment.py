@@ -49,8 +49,9 @@ def _check_type(name: str, value: Any, expected: Any) -> None:
 class Experiment:
     """One training run. Without arguments: the network and loop of section 8, on all images of the data.
 
-    Two experiments with the same key give the same numbers, on one machine bit for bit. The number of epochs is not
-    part of it: a longer run begins as a shorter one does.
+    Two experiments with the same key give the same numbers: bit for bit with the same engine, device, number of threads
+    and versions on one machine, which their provenances say; else but for rounding, which grows from step to step. The
+    number of epochs is not part of it: a longer run begins as a shorter one does.
     """
 
     data_fingerprint: str = ""

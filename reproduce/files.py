@@ -26,14 +26,20 @@ def unfinished_name(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(6)}{UNFINISHED}")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path` so that any reader, at any moment, finds the old file or the whole new one."""
+def write_atomically(path: Path, content: bytes, keep: Path | None = None) -> None:
+    """Put `content` at `path` so that any reader, at any moment, finds the old file or the whole new one.
+
+    Args:
+        keep: where the old file goes, once the new one is on the disk; a reader may then find neither at `path`.
+    """
     unfinished = unfinished_name(path)
     try:
         with unfinished.open("wb") as stream:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
+        if keep and path.exists():
+            path.replace(keep)
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)
@@ -75,7 +81,7 @@ def open_regular(path: Path) -> BinaryIO:
     Raises:
         OSError: it cannot be opened, or is no regular file.
     """
-    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
     if not stat.S_ISREG(os.fstat(number).st_mode):
         os.close(number)
         raise _not_regular(path)

@@ -36,8 +36,9 @@ def handle_signals() -> None:
 
     SIGHUP, which comes when a terminal is closed, stays ignored where it was so before: that is what `nohup` does.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number and (name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN):
             signal.signal(number, _receive)
 
 

@@ -263,17 +263,20 @@ def _outcome(one: Measured, estimate: Estimate, spread: Spread) -> Outcome:
     if one.rounds and math.isfinite(estimate.effect):
         effect, low, high = (math.exp(value) for value in (estimate.effect, estimate.low, estimate.high))
         estimate = replace(estimate, effect=effect, low=low, high=high)
+    on_report, noise, decision = _on_report(one.comparison, spread)
     return Outcome(
-        one.comparison,
-        estimate,
-        one.repeats,
-        diverged,
-        one.arms,
-        *_on_report(one.comparison, spread),
-        one.is_in_regime,
-        one.keys,
-        one.epochs,
-        "; ".join(filter(None, notes)),
+        comparison=one.comparison,
+        estimate=estimate,
+        repeats=one.repeats,
+        diverged=diverged,
+        arms=one.arms,
+        report=on_report,
+        report_noise=noise,
+        report_decision=decision,
+        is_in_regime=one.is_in_regime,
+        keys=one.keys,
+        epochs=one.epochs,
+        note="; ".join(filter(None, notes)),
     )
 
 
@@ -359,18 +362,18 @@ def _decision(
             break
     tested = evidence if verdict != NOT_TESTED and decisive.repeats != "exact" else None
     return Decision(
-        claim,
-        outcomes,
-        decisive,
-        verdict,
-        tested.p if tested else math.nan,
-        tested.p_corrected if tested else math.nan,
-        comparisons,
-        sum(stable),
-        len(stable),
-        min(of_report, key=lambda outcome: _room(outcome.report, outcome.comparison.claimed)),
-        on_report,
-        "; ".join(filter(None, notes)),
+        claim=claim,
+        outcomes=outcomes,
+        decisive=decisive,
+        verdict=verdict,
+        p=tested.p if tested else math.nan,
+        p_corrected=tested.p_corrected if tested else math.nan,
+        corrected_for=comparisons,
+        stable=sum(stable),
+        left_out=len(stable),
+        report_decisive=min(of_report, key=lambda outcome: _room(outcome.report, outcome.comparison.claimed)),
+        report_decision=on_report,
+        note="; ".join(filter(None, notes)),
     )
 
 

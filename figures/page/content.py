@@ -87,20 +87,20 @@ def gather(study: Study) -> Content:
     wanted = [*runs_for("claims", study), *runs_for("all-figures", study), *_runs_of_candidates(answers, study)]
     present = {job.key: job.experiment for job in wanted if study.history(job.experiment)}.values()
     return Content(
-        study,
-        pictures,
-        captions,
-        rows,
-        missing,
-        decisions,
-        pairs,
-        answers,
-        save_picture(nearness, folder / "nearness")[0] if nearness else None,
-        save_picture(overlay, folder / "overlay")[0] if overlay else None,
-        save_picture(settings, folder / "settings")[0] if settings else None,
-        study.origins(present),
-        len(present),
-        sum(row.seconds for one in present for row in study.history(one)),
+        study=study,
+        pictures=pictures,
+        captions=captions,
+        rows=rows,
+        missing=missing,
+        decisions=decisions,
+        pairs=pairs,
+        answers=answers,
+        nearness=save_picture(nearness, folder / "nearness")[0] if nearness else None,
+        overlay=save_picture(overlay, folder / "overlay")[0] if overlay else None,
+        settings=save_picture(settings, folder / "settings")[0] if settings else None,
+        origins=study.origins(present),
+        runs=len(present),
+        seconds=sum(row.seconds for one in present for row in study.history(one)),
     )
 
 

@@ -13,6 +13,7 @@ from reproduce.analysis.comparison import orders
 from reproduce.render import html
 from reproduce.render.comparison import cells_of, header, order_sentence
 from reproduce.render.html import Section
+from reproduce.render.tables import is_numeric
 from reproduce.text import duration, shown
 
 TITLE = "A course report on convolutional networks for CIFAR-10, reproduced"
@@ -95,7 +96,7 @@ def _tables() -> list[str]:
     for table in tables():
         columns = range(len(table.header))
         cells = [[table.shown(row, column) for column in columns] for row in range(len(table.rows))]
-        numeric = [c for c in columns if all(isinstance(row[c], int) or not row[c] for row in table.rows)]
+        numeric = [column for column in columns if is_numeric(table, column)]
         notes = [html.paragraph(note, "soft") for note in table.notes]
         parts.append(html.folded(table.title, [html.table(table.header, cells, "", numeric=numeric), *notes]))
     return parts

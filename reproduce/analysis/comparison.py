@@ -94,19 +94,19 @@ def last_values(report: Sequence[Curve], ours: Sequence[Curve]) -> list[Row]:
             expected = report_means.get(name, np.array([np.nan]))
             rows.append(
                 Row(
-                    panel[0],
-                    name,
-                    panel[1],
-                    epoch,
-                    float(our_means[name][-1]),
-                    float(np.ptp(column)) / 2 if column.size else np.nan,
-                    float(expected[-1]),
-                    mean_absolute_gap(our_means[name], expected),
-                    _rank(our_badness, name),
-                    _rank(report_badness, name),
-                    tau if name in theirs else np.nan,
-                    len(curve.values) - column.size,
-                    len(curve.values),
+                    panel=panel[0],
+                    series=name,
+                    quantity=panel[1],
+                    epoch=epoch,
+                    ours=float(our_means[name][-1]),
+                    spread=float(np.ptp(column)) / 2 if column.size else np.nan,
+                    report=float(expected[-1]),
+                    mean_absolute_gap=mean_absolute_gap(our_means[name], expected),
+                    our_rank=_rank(our_badness, name),
+                    report_rank=_rank(report_badness, name),
+                    tau=tau if name in theirs else np.nan,
+                    diverged=len(curve.values) - column.size,
+                    seeds=len(curve.values),
                 )
             )
     return rows

@@ -225,8 +225,9 @@ def _receive(transfer: _Transfer, response: "Response", part: Path, begin: int, 
         return f"asked for bytes {begin}-, and sends {found.get('Content-Range', '')[:100] or 'others'}", False
     begin = begin if status == 206 else 0
     length = found.get("Content-Length")
-    if length and begin + int(length) > limit:
-        return f"sends {begin + int(length):,} bytes, and the archive has {limit:,}", True
+    promised = begin + int(length) if length else limit
+    if promised > limit:
+        return f"sends {promised:,} bytes, and the archive has {limit:,}", True
     try:
         part.touch()
         file = part.open("r+b", buffering=0)
@@ -237,7 +238,7 @@ def _receive(transfer: _Transfer, response: "Response", part: Path, begin: int, 
         end = _write(transfer, response.raw, file, begin, limit)
         if end > limit:
             return f"sends more than the {limit:,} bytes that the archive has", True
-        if not length and end < limit:
+        if end < promised:
             return f"broke off after {end:,} bytes", False
     return "", False
 

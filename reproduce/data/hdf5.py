@@ -3,7 +3,6 @@
 import contextlib
 import json
 import math
-import resource
 import shlex
 import threading
 from collections.abc import Iterable, Iterator, Sequence
@@ -83,12 +82,14 @@ def _memory_limited(size: int) -> Iterator[None]:
     HDF5 has more forms than anybody has counted, and its library believes the sizes that a file claims.
     """
     with _one_at_a_time:
-        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         try:
+            import resource
+
             pages = int(Path("/proc/self/statm").read_text().split()[0])
-        except OSError:
+        except (ImportError, OSError):
             yield
             return
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
         limit = pages * resource.getpagesize() + size
         if soft != resource.RLIM_INFINITY:
             limit = min(limit, soft)

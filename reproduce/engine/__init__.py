@@ -15,6 +15,22 @@ from collections.abc import Callable, Iterator
 
 NAMES = ("auto", "chainer", "fast")
 
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _threads() -> int:
+    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
+        if os.environ.get(name, "").isdecimal() and int(os.environ[name]) > 0:
+            return int(os.environ[name])
+    return cores()
+
+
+# Read once: results may depend on how sums are split, and the same seed must give the same bits throughout a process.
+THREADS = _threads()
+
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("engine", default="chainer")
 # Chainer's functions are wrapped once, however many threads begin at the same time.
 _installing = threading.Lock()

@@ -32,8 +32,6 @@ class _Region:
         self.pages = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         self.address = np.frombuffer(self.pages, np.uint8).__array_interface__["data"][0]
         self.free = [[0, size]]
-        # Where the pages end that were ever lent: those beyond have taken no memory yet.
-        self.reach = 0
         if hasattr(mmap, "MADV_HUGEPAGE"):
             with contextlib.suppress(OSError):  # a kernel without huge pages
                 self.pages.madvise(mmap.MADV_HUGEPAGE)
@@ -46,7 +44,6 @@ class _Region:
                 piece[0] += size
                 if piece[0] == end:
                     del self.free[number]
-                self.reach = max(self.reach, start + size)
                 return start
         return None
 
@@ -67,7 +64,6 @@ class _Region:
 
 
 _regions: list[_Region] = []
-_statistics = {"lent": 0, "most_lent": 0}
 _lock = threading.Lock()
 # Pieces whose arrays are gone, as (region, start, size). An array may die in any thread and at any moment, also while
 # that thread has the lock; so it only leaves a note here, for the next one who has it.
@@ -99,15 +95,12 @@ def _take_back() -> None:
     """Free the pieces that were returned; the lock is held."""
     while _returned:
         region, start, size = _returned.popleft()
-        _statistics["lent"] -= size
         region.put_back(start, start + size)
 
 
 def _lend(size: int) -> tuple[_Region, int]:
     with _lock:
         _take_back()
-        _statistics["lent"] += size
-        _statistics["most_lent"] = max(_statistics["most_lent"], _statistics["lent"])
         for region in _regions:
             start = region.take(size)
             if start is not None:
@@ -135,23 +128,6 @@ def release() -> None:
         for region in _regions:
             region.give_back()
         _regions[:] = [region for region in _regions if region.free != [[0, len(region.pages)]]]
-
-
-def lent_bytes() -> int:
-    """Bytes that arrays from `empty` have now."""
-    with _lock:
-        _take_back()
-        return _statistics["lent"]
-
-
-def most_lent_bytes() -> int:
-    """The most bytes that arrays from `empty` ever had at once."""
-    return _statistics["most_lent"]
-
-
-def reached_bytes() -> int:
-    """Bytes of the pages that arrays from `empty` have or had: what all of them together have taken from the system."""
-    return sum(region.reach for region in _regions)
 
 
 def nhwc(array: np.ndarray) -> np.ndarray:

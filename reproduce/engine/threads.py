@@ -13,23 +13,9 @@ import numba
 import numpy as np
 from numba.core import types
 
+from reproduce.engine import THREADS as COUNT
 from reproduce.engine import pool
 
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _available() -> int:
-    for name in ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS"):
-        if os.environ.get(name, "").isdecimal() and int(os.environ[name]) > 0:
-            return int(os.environ[name])
-    return cores()
-
-
-# Read once: results may depend on how sums are split, and the same seed must give the same bits throughout a process.
-COUNT = _available()
 # Ranges for each thread where each may take any: a thread that is held up then keeps the others waiting for little.
 RANGES_A_THREAD = 4
 

@@ -13,9 +13,9 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
+from reproduce import engine
 from reproduce.augmentation import COPIES
 from reproduce.data.dataset import Dataset
-from reproduce.engine import resolve
 from reproduce.errors import Failure
 from reproduce.experiment import Experiment
 from reproduce.study import Study
@@ -199,7 +199,8 @@ def totals_of(plan: Plan, study: Study) -> Totals:
     sizes = len(dataset.y_train), len(dataset.y_test)
     # A run that only has a damaged file to mend may have more epochs than are wanted, and has none left.
     share = {job.key: max(0.0, 1 - plan.done[job.key] / job.epochs) for job in missing}
-    is_unfolding = options.device < 0 and resolve(options.engine, options.device) == "chainer"
+    # Of a cluster's workers, not of this machine: `fast` is what they have, or they refuse.
+    is_unfolding = options.device < 0 and options.engine != "fast" and engine.resolve(options.engine) == "chainer"
     return Totals(
         sum(share[job.key] * job.epochs * cost.training_images(job.experiment, sizes[0]) for job in missing),
         sum(share[job.key] * operations_of(job, dataset) for job in missing),

@@ -11,7 +11,7 @@ import numpy as np
 from reproduce import engine
 from reproduce.augmentation import augment
 from reproduce.data.dataset import Dataset
-from reproduce.devices import get_device, send
+from reproduce.devices import get_device, resolve_engine, send
 from reproduce.experiment import Experiment
 from reproduce.plan.plan import Speed
 from reproduce.plan.step_times import seconds_of
@@ -34,10 +34,10 @@ def measure(experiment: Experiment, dataset: Dataset, device: int, engine_name: 
         store: an existing folder.
 
     Raises:
-        BadInput, ValueError: no such device or engine.
+        BadInput: no such device or engine.
     """
     place = get_device(device)
-    with engine.using(engine.resolve(engine_name, device), device):
+    with engine.using(resolve_engine(engine_name, device), device):
         model, optimizer = build(experiment, place)
         arrays = (dataset.x_train, dataset.y_train, dataset.x_test, dataset.y_test)
         x_train, y_train, x_test, y_test = (send(place, array) for array in arrays)

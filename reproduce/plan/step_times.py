@@ -17,7 +17,7 @@ import numpy as np
 from reproduce import engine
 from reproduce.augmentation import COPIES, augment
 from reproduce.data.dataset import Dataset
-from reproduce.devices import check_device
+from reproduce.devices import check_device, resolve_engine
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
 from reproduce.files import read_at_most, write_json
@@ -74,7 +74,7 @@ def measure(
     wanted = {name_of(experiment, STEP): experiment for experiment in experiments}
     whole = {name_of(experiment, EPOCH): experiment for experiment in epochs_of}
     found: dict[str, list[float]] = {key: [] for key in (*wanted, *whole)}
-    with engine.using(engine.resolve(engine_name, device), device):
+    with engine.using(resolve_engine(engine_name, device), device):
         steps = {key: _step(experiment, dataset, device) for key, experiment in wanted.items()}
         # The first step allocates memory and compiles; the second says how many are worth a measurement.
         counts = {}
@@ -143,7 +143,7 @@ def _epoch(experiment: Experiment, dataset: Dataset, device: int) -> Callable[[]
 
 def write_times(path: Path, times: Times, dataset: Dataset, device: int, engine_name: str) -> None:
     """Keep times with their provenance, since they hold for one machine only, and a checksum over both."""
-    origin = provenance(dataset, engine.resolve(engine_name, device), device, None, 0)
+    origin = provenance(dataset, resolve_engine(engine_name, device), device, None, 0)
     content = {"provenance": origin, "seconds": {key: list(map(float, v)) for key, v in times.seconds.items()}}
     write_json(path, {**content, "checksum": checksum_of(content)})
 

@@ -140,7 +140,7 @@ def curves_picture(
         return [curve for curve in curves if (curve.panel, curve.quantity) == kind and curve.series in looks]
 
     def over_each_other(kind: tuple[str, str]) -> Panel:
-        theirs = {curve.series: curve for curve in of(report, kind) if _names(of(ours, kind)) & {curve.series}}
+        theirs = {curve.series: curve for curve in of(report, kind) if curve.series in _names(of(ours, kind))}
         lines = [Line(c, looks[c.series], is_dashed=True, has_markers=False, thickness=1.4) for c in theirs.values()]
         for curve in of(ours, kind):
             lines.append(Line(curve, looks[curve.series], name_of(curve), notes.get(curve[:3], "")))

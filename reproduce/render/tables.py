@@ -73,7 +73,7 @@ def as_markdown(table: Table) -> str:
         [f"**{cell}**" if (row, column) in table.bold and cell else cell for column, cell in enumerate(line)]
         for row, line in enumerate(cells)
     ]
-    numeric = [column for column in columns if _is_numeric(table, column)]
+    numeric = [column for column in columns if is_numeric(table, column)]
     lines = [f"# {_escaped(table.title)}", "", *markdown_rows([_escaped(name) for name in table.header], rows, numeric)]
     return "\n".join([*lines, "", *(f"{_escaped(note)}\n" for note in table.notes)])
 
@@ -99,7 +99,7 @@ def as_latex(table: Table) -> str:
         r"  \centering",
         rf"  \caption{{{table.title.translate(LATEX)}}}",
         rf"  \label{{tab:{table.name}}}",
-        rf"  \begin{{tabular}}{{{''.join('r' if _is_numeric(table, column) else 'l' for column in columns)}}}",
+        rf"  \begin{{tabular}}{{{''.join('r' if is_numeric(table, column) else 'l' for column in columns)}}}",
         r"    \toprule",
         line([name.translate(LATEX) for name in table.header]),
         r"    \midrule",
@@ -126,7 +126,8 @@ def _escaped(text: str) -> str:
     return text.translate(MARKDOWN)
 
 
-def _is_numeric(table: Table, column: int) -> bool:
+def is_numeric(table: Table, column: int) -> bool:
+    """Whether a column has numbers only, and empty cells: it is set to the right."""
     return all(isinstance(row[column], int | float) or not row[column] for row in table.rows)
 
 
@@ -174,7 +175,7 @@ def _fill(axes: Axes, table: Table, widths: Sequence[float], body: float) -> Non
     write(MARGIN, 0, table.title, fontsize=FONT_SIZE + 3, fontweight="bold")
     left = MARGIN
     for column in columns:
-        right_aligned = _is_numeric(table, column)
+        right_aligned = is_numeric(table, column)
         x, side = (left + widths[column], "right") if right_aligned else (left, "left")
         write(x, 1.5, table.header[column], ha=side, fontweight="bold")
         for row in range(len(table.rows)):

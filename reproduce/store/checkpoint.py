@@ -76,10 +76,7 @@ def save(
     content["unfinished"] = np.array(progress.unfinished, np.float64)
     content.update(_record_arrays(Record(settings, provenance, progress.history)))
     content["checksum/all"] = _checksum(content)
-    latest = folder / LATEST
-    if latest.exists():
-        latest.replace(folder / PREVIOUS)
-    write_atomically(latest, _packed(content))
+    write_atomically(folder / LATEST, _packed(content), keep=folder / PREVIOUS)
 
 
 def save_record(folder: Path, brief: Record) -> None:

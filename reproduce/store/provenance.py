@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reproduce import engine
 from reproduce.data.dataset import Dataset
-from reproduce.engine import threads
 from reproduce.errors import BadInput, first_line
 from reproduce.files import json_bytes
 from reproduce.store.code_version import sources_digest
@@ -28,7 +28,7 @@ COMPUTING_SETTINGS = ("_NUM_THREADS", "CUPY_TF32")
 
 
 def provenance(
-    dataset: Dataset, engine: str, device: int, earlier: dict[str, Any] | None, epochs_done: int
+    dataset: Dataset, engine_used: str, device: int, earlier: dict[str, Any] | None, epochs_done: int
 ) -> dict[str, Any]:
     """All that is known before a run begins or goes on, in a form that JSON keeps.
 
@@ -50,14 +50,14 @@ def provenance(
             "train_images": len(dataset.y_train),
             "test_images": len(dataset.y_test),
         },
-        "engine": engine,
+        "engine": engine_used,
         "device": _device(device),
         "python": platform.python_version(),
         "packages": _packages(),
         "platform": platform.platform(),
         "cpu": _cpu(),
-        "cpu_cores": threads.cores(),
-        "engine_threads": threads.COUNT,
+        "cpu_cores": engine.cores(),
+        "engine_threads": engine.THREADS,
         "computing_settings": {n: value for n, value in os.environ.items() if n.endswith(COMPUTING_SETTINGS)},
         "git": _git(),
         "code": sources_digest(),

@@ -4,6 +4,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from reproduce import engine
 from reproduce.augmentation import augment
 from reproduce.data.dataset import Dataset
-from reproduce.devices import get_device, is_gpu, send
+from reproduce.devices import get_device, is_gpu, resolve_engine, send
 from reproduce.experiment import Experiment
 from reproduce.files import set_aside
 from reproduce.network import Conv_NN
@@ -61,7 +62,7 @@ def train(
         Interrupted: a signal asked to stop; what was done is saved.
     """
     on = get_device(device)
-    engine_used = engine.resolve(engine_name, device)
+    engine_used = resolve_engine(engine_name, device)
     with runs.locked(folder), engine.using(engine_used, device), deferred():
         finding = runs.examine(folder, experiment)
         runs.repair(folder, experiment, finding)
@@ -69,7 +70,7 @@ def train(
             return finding.history
         runs.forget_record(folder)
         finding = runs.examine(folder, experiment)
-        origin = provenance(dataset, engine_used, device, finding.provenance, len(finding.history))
+        origin = partial(provenance, dataset, engine_used, device, finding.provenance)
         return _train_epochs(experiment, dataset, folder, epochs, on, label, origin, watch, print_epoch)
 
 
@@ -80,7 +81,7 @@ def _train_epochs(
     epochs: int,
     device: Device,
     label: str,
-    origin: dict[str, Any],
+    originate: Callable[[int], dict[str, Any]],
     watch: Callable[[int, int], object],
     print_epoch: Callable[[str], object],
 ) -> History:
@@ -92,6 +93,7 @@ def _train_epochs(
     arrays = (x_train, y_train, dataset.x_test, dataset.y_test)
     x_train, y_train, x_test, y_test = (send(device, array) for array in arrays)
     order, history, done = progress
+    origin = originate(len(history))
     images = len(order) * (epochs - len(history))
     with tqdm(
         total=images, initial=done.next_image, desc=label, unit=" images", leave=False, disable=not sys.stderr.isatty()

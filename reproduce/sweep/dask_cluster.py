@@ -17,7 +17,7 @@ import psutil
 from distributed import Client, Nanny, Scheduler, Security, SpecCluster, rpc
 from distributed.comm import CommClosedError, get_address_host_port
 
-from reproduce.engine.threads import cores
+from reproduce.engine import cores
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.files import read_at_most
 from reproduce.profiles import Options

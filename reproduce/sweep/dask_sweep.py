@@ -96,22 +96,26 @@ def run_all(
     """
     deadline = None
     while left := [task for task in tasks if task.job.key not in board.outcomes]:
+        sweep = None
         try:
             with connect() as client:
-                deadline = None
-                _Sweep(left, client, board, is_local, work).run()
+                sweep = _Sweep(left, client, board, is_local, work)
+                sweep.run()
+            continue
         except SchedulerGone:
-            deadline = time.monotonic() + SECONDS_FOR_A_SCHEDULER_TO_COME_BACK
-            patience = duration(SECONDS_FOR_A_SCHEDULER_TO_COME_BACK)
-            board.say(f"the scheduler went away with {len(left)} runs to do; waiting up to {patience} for it")
+            # One that takes a connection and then says nothing has not come back.
+            if deadline is None or (sweep and sweep.has_begun):
+                deadline = time.monotonic() + SECONDS_FOR_A_SCHEDULER_TO_COME_BACK
+                patience = duration(SECONDS_FOR_A_SCHEDULER_TO_COME_BACK)
+                board.say(f"the scheduler went away with {len(left)} runs to do; waiting up to {patience} for it")
         except BadInput:
-            if deadline is None:
+            if deadline is None or sweep:
                 raise
-            if time.monotonic() > deadline:
-                raise Failure(
-                    f"the scheduler has not come back; {len(left)} runs are missing, and the same command does them"
-                ) from None
-            time.sleep(1)
+        if time.monotonic() > deadline:
+            raise Failure(
+                f"the scheduler has not come back; {len(left)} runs are missing, and the same command does them"
+            )
+        time.sleep(1)
 
 
 class _Sweep:
@@ -127,6 +131,7 @@ class _Sweep:
         self.client, self.board, self.is_local, self.work = client, board, is_local, work
         self.example = tasks[0]
         self.waiting = deque(tasks)
+        self.has_begun = False
         self.given: dict[str, tuple[Future, Task]] = {}
         self.epochs_when_given: dict[str, int] = {}
         self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
@@ -146,6 +151,7 @@ class _Sweep:
         sweep = self.example.sweep
         try:
             self._greet()
+            self.has_begun = True
             self.client.subscribe_topic(sweep, lambda event: self.news.put(("report", event[1])))
             self.client.subscribe_topic("all", lambda event: self.news.put(("cluster", event[1])))
             self._count_places()

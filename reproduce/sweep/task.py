@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reproduce.data.dataset import CACHE, Dataset
-from reproduce.errors import BadInput, Failure
+from reproduce.errors import BadInput, Failure, first_line
 from reproduce.signals import ask_to_stop
 from reproduce.store import runs
 from reproduce.store.code_version import CodeVersion
@@ -81,10 +81,8 @@ def ending(history: History) -> Outcome:
 
 def failure(error: BaseException) -> Outcome:
     """The outcome of a run that raised, its reason in one line."""
-    text = next(iter(str(error).splitlines()), "")
-    if isinstance(error, (BadInput, Failure)):
-        return Outcome(FAILED, text)
-    return Outcome(FAILED, f"{type(error).__name__}: {text}" if text else type(error).__name__)
+    text, kind = first_line(error), type(error).__name__
+    return Outcome(FAILED, text if text == kind or isinstance(error, (BadInput, Failure)) else f"{kind}: {text}")
 
 
 class _Lines(io.TextIOBase):
@@ -140,7 +138,13 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
         emit((key, "progress", begin, 0, 0.0))
         with contextlib.redirect_stdout(lines), contextlib.redirect_stderr(lines):
             history = train(
-                *(task.job.experiment, dataset, folder, task.job.epochs, task.device, task.engine, task.label),
+                task.job.experiment,
+                dataset,
+                folder,
+                task.job.epochs,
+                device=task.device,
+                engine_name=task.engine,
+                label=task.label,
                 watch=watch,
                 print_epoch=lambda line: emit((key, "epoch", line)),
             )

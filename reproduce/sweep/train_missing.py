@@ -3,8 +3,7 @@
 import uuid
 from collections.abc import Iterable, Sequence
 
-from reproduce import engine
-from reproduce.devices import check_device
+from reproduce.devices import check_device, resolve_engine
 from reproduce.errors import BadInput, Failure
 from reproduce.files import make_folder
 from reproduce.profiles import Options
@@ -39,10 +38,7 @@ def check(options: Options) -> None:
     """
     if not is_on_cluster(options) or options.jobs:
         check_device(options.device)
-        try:
-            engine.resolve(options.engine, options.device)
-        except ValueError as error:
-            raise BadInput(str(error)) from None
+        resolve_engine(options.engine, options.device)
     else:
         from reproduce.sweep import dask_cluster
 

@@ -1,5 +1,6 @@
 """Downloads from real HTTP servers on the loopback interface, most of which misbehave."""
 
+import functools
 import gzip
 import hashlib
 import http.server
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from filelock import FileLock
+from urllib3.connectionpool import HTTPConnectionPool
 
 from reproduce.data import archives, dataset, download
 from reproduce.errors import BadInput, Failure
@@ -150,6 +152,15 @@ def test_a_server_that_sends_other_ranges_is_asked_for_the_whole_and_not_for_eve
 
 def test_without_a_length_an_early_end_is_noticed(serve, tmp_path):
     server = serve(breaks_after=[HALF], says_length=False)
+    assert fetch(tmp_path / "d").read_bytes() == CONTENT
+    assert server.asked == [None, f"bytes={HALF}-"]
+
+
+def test_an_early_end_is_noticed_where_urllib3_does_not_compare_lengths(serve, tmp_path, monkeypatch):
+    """As before its version 2."""
+    careless = functools.partialmethod(HTTPConnectionPool.urlopen, enforce_content_length=False)
+    monkeypatch.setattr(HTTPConnectionPool, "urlopen", careless)
+    server = serve(breaks_after=[HALF])
     assert fetch(tmp_path / "d").read_bytes() == CONTENT
     assert server.asked == [None, f"bytes={HALF}-"]
 

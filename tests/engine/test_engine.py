@@ -1,5 +1,6 @@
 """Which engine runs where: names, contexts, threads, and what stays Chainer's."""
 
+import json
 import subprocess
 import sys
 import threading
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from reproduce import engine
+from tests.helpers.processes import run_python
 
 
 def images(*shape):
@@ -38,18 +40,27 @@ def test_engines_that_cannot_be_are_refused_in_one_line(name, device):
     assert "\n" not in str(error.value)
 
 
-def test_without_numba_auto_means_chainer_and_fast_is_refused(monkeypatch):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert engine.resolve("auto") == "chainer"
-    with pytest.raises(ValueError, match="numba"):
-        engine.resolve("fast")
+@pytest.mark.parametrize("obstacle", ["numba", "NUMBA_DISABLE_JIT"])
+def test_where_numba_is_missing_or_may_not_compile_auto_is_chainer_and_fast_is_refused_in_one_line(tmp_path, obstacle):
+    """Whole commands, in processes that have not imported Numba before."""
+    hide = "sys.modules['numba'] = None; " if obstacle == "numba" else ""
+    code = f"import sys; {hide}from reproduce import __main__, cli; cli.run('train', __main__.main, sys.argv[1:])"
+    environment = {} if hide else {"NUMBA_DISABLE_JIT": "1"}
+
+    def train(name):
+        sizes = ("--train-size=4", "--test-size=4", "--blocks=1x2", "--fully-connected-layers=1", "--epochs=1")
+        given = ("train", "--out=run", "--data=synthetic", *sizes, f"--engine={name}")
+        return run_python("-c", code, *given, cwd=tmp_path, **environment)
+
+    refused = train("fast")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
+    assert obstacle in refused.stderr
+    trained = train("auto")
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads((tmp_path / "run/provenance.json").read_text())["engine"] == "chainer"
 
 
-def test_where_numba_may_not_compile_auto_means_chainer_and_fast_is_refused(monkeypatch):
-    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
-    assert engine.resolve("auto") == "chainer"
-    with pytest.raises(ValueError, match="NUMBA_DISABLE_JIT"):
-        engine.resolve("fast")
+def test_numba_that_is_told_to_compile_compiles(monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "0")
     assert engine.resolve("auto") == "fast"
 

@@ -18,6 +18,25 @@ LARGE = (memory.SMALLEST // 4 + 5,)
 STATUS = Path("/proc/self/statm")
 
 
+@pytest.fixture
+def lent(monkeypatch):
+    """Regions of its own, and what is lent of them: the most bytes at once, and the bytes that were ever lent."""
+    found = {"most": 0, "reached": 0}
+    lend, regions = memory._lend, []
+
+    def watched(size):
+        region, start = lend(size)
+        free = sum(end - begin for one in regions for begin, end in one.free)
+        found["most"] = max(found["most"], sum(len(one.pages) for one in regions) - free)
+        assert region is regions[0], "expected one region, in which a place is a number of bytes"
+        found["reached"] = max(found["reached"], start + size)
+        return region, start
+
+    monkeypatch.setattr(memory, "_regions", regions)
+    monkeypatch.setattr(memory, "_lend", watched)
+    return found
+
+
 def address(array):
     return array.__array_interface__["data"][0]
 
@@ -89,13 +108,12 @@ def test_threads_share_regions_without_sharing_memory():
     assert not failures
 
 
-def test_pieces_of_other_sizes_are_lent_from_memory_that_was_used_before(monkeypatch):
-    monkeypatch.setattr(memory, "_regions", [])
+def test_pieces_of_other_sizes_are_lent_from_memory_that_was_used_before(lent):
     held = [memory.empty((memory.SMALLEST * factor,), np.uint8) for factor in (1, 5, 2, 4, 3)]
-    reached, lent = memory.reached_bytes(), memory.lent_bytes()
+    before = dict(lent)
     del held[1], held[1]  # 5 and 2, side by side
     held += [memory.empty((memory.SMALLEST * factor,), np.uint8) for factor in (3, 4)]
-    assert (memory.reached_bytes(), memory.lent_bytes()) == (reached, lent)
+    assert lent == before == {"most": 15 * memory.SMALLEST, "reached": 15 * memory.SMALLEST}
 
 
 def test_an_array_may_be_larger_than_a_region(monkeypatch):
@@ -107,21 +125,18 @@ def test_an_array_may_be_larger_than_a_region(monkeypatch):
     assert [set(array) for array in arrays] == [{0}, {1}, {2}]
 
 
-def test_training_takes_no_memory_after_its_first_step_and_hardly_more_than_is_lent_at_once(monkeypatch):
+def test_training_takes_no_memory_after_its_first_step_and_hardly_more_than_is_lent_at_once(lent):
     from reproduce.network import Conv_NN
 
     network = Conv_NN(width=0.25)
     images, labels = np.ones((40, 3, 32, 32), np.float32), np.zeros(40, np.int32)
-    lent_before = memory.lent_bytes()
-    monkeypatch.setitem(memory._statistics, "most_lent", lent_before)
-    monkeypatch.setattr(memory, "_regions", [])
     reached = []
     with engine.using("fast"):
         for _ in range(3):
             network.cleargrads()
             network(images, labels)[0].backward()
-            reached.append(memory.reached_bytes())
-    assert reached[0] == reached[2] <= 1.2 * (memory.most_lent_bytes() - lent_before)
+            reached.append(lent["reached"])
+    assert 0 < reached[0] == reached[2] <= 1.2 * lent["most"]
 
 
 @pytest.mark.skipif(not STATUS.exists(), reason="the process's memory is not known here")
@@ -163,19 +178,18 @@ def test_arrays_that_the_user_holds_do_not_change_in_later_steps():
             np.testing.assert_array_equal(array, copy)
 
 
-def test_gradients_of_large_filters_are_not_held_transformed_at_once(monkeypatch):
+def test_gradients_of_large_filters_are_not_held_transformed_at_once(monkeypatch, lent):
     # 176 to 176 channels, 7 x 7: 15 MB transformed, once for gx; then for gW, once for each thread.
     from reproduce.engine import convolution
 
-    memory.release()
     x, gy = (np.ones((2, 176, 8, 8), np.float32) for _ in range(2))
     weights = np.ones((176, 176, 7, 7), np.float32)
     most = {}
     for limit in (1 << 30, convolution.MOST_FILTERS_AT_ONCE):
         monkeypatch.setattr(convolution, "MOST_FILTERS_AT_ONCE", limit)
-        monkeypatch.setitem(memory._statistics, "most_lent", memory.lent_bytes())
+        lent["most"] = 0
         gradients = convolution.backward(x, weights, gy, (3, 3), with_weights=True, with_input=True)
-        most[limit] = memory.most_lent_bytes(), gradients
+        most[limit] = lent["most"], gradients
     (at_once, expected), (apart, found) = most.values()
     assert apart < at_once - 0.9 * 121 * 176 * 176 * 4
     for array, other in zip(found, expected, strict=True):

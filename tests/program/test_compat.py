@@ -127,9 +127,7 @@ def test_no_chainer_is_said_to_be_missing(tmp_path):
     importlib.metadata.version = version
     import reproduce
     """
-    assert (
-        "ChainerError: Chainer 7.8.1 is not installed; see 'Installing' in README.md" in python(code, tmp_path).stderr
-    )
+    assert "ChainerError: Chainer 7.8.1 is not installed; see docs/installing.md" in python(code, tmp_path).stderr
 
 
 def test_the_first_loss_is_the_same_on_every_python_and_numpy():

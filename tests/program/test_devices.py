@@ -5,9 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.data.dataset import synthetic
-from reproduce.devices import check_device, get_device, packed, send, unit_range
+from reproduce.devices import check_device, get_device, packed, resolve_engine, send, unit_range
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
+from reproduce.plan import speed, step_times
+from reproduce.store.training_run import train
 from reproduce.training import Calculate_Test_Accuracy, build, train_epoch
 
 
@@ -54,3 +56,19 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line():
         pytest.skip("there is a GPU here")
     with pytest.raises(BadInput, match="device 0: no GPU can be used here"):
         check_device(0)
+
+
+def test_an_engine_that_is_not_there_is_bad_input_wherever_networks_are_trained_or_timed(tmp_path, monkeypatch):
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    images, experiment = synthetic(4, 4), Experiment()
+    for use in (
+        lambda: resolve_engine("fast", -1),
+        lambda: resolve_engine("slow", -1),
+        lambda: train(experiment, images, tmp_path / "run", 1, engine_name="fast"),
+        lambda: step_times.measure([experiment], images, engine_name="fast"),
+        lambda: step_times.write_times(tmp_path / "times", step_times.Times({}), images, -1, "fast"),
+        lambda: speed.measure(experiment, images, -1, "fast", tmp_path),
+    ):
+        with pytest.raises(BadInput, match="engine"):
+            use()
+    assert list(tmp_path.iterdir()) == []

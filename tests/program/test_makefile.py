@@ -105,17 +105,29 @@ COMMANDS = {
     "plan": ["figures", "plan"],
     "tables": ["figures.background", "tables"],
     **{name: ["figures", name] for name in ("claims", "compare", "report", "own-run", "publish")},
+    "data": ["reproduce", "data"],
 }
 
 
 @pytest.mark.parametrize("target", COMMANDS)
 def test_every_command_is_told_every_setting(checkout, target):
     names = ("PROFILE", "DATA", "SEEDS", "EPOCHS", "TRAIN_SIZE", "TEST_SIZE", "BATCH_SIZE", "WIDTH", "DEVICE", "ENGINE",
-             "RESULTS", "JOBS", "SCHEDULER", "RUN", "FIGURE")  # fmt: skip
+             "RESULTS", "JOBS", "SCHEDULER", "RUN", "FIGURE", "TARGET")  # fmt: skip
     words, done = make(checkout, target, *(f"{name}=of {name}" for name in names), "VERBOSE=1", "JSON=1")
     assert done.returncode == 0, done.stderr
     assert words[:3] == ["-m", *COMMANDS[target]]
     assert sorted(words[3:]) == sorted(["--verbose", "--json", *(f"--{name.lower()}=of {name}" for name in names)])
+
+
+@pytest.mark.parametrize("setting", ["RESULTS=elsewhere", "TARGET=claims", "VERBOSE=1"])
+@pytest.mark.parametrize(
+    "target", ["test", "test-slow", "check-platforms", "bench", "lint", "lock", "clean", "distclean"]
+)
+def test_a_target_without_settings_refuses_them_and_does_nothing(checkout, target, setting):
+    words, done = make(checkout, target, setting)
+    assert (words, done.returncode, done.stdout) == ([], 2, "")
+    assert done.stderr.count("\n") == 1
+    assert f"{target}: expected no settings; found {setting.split('=')[0]}" in done.stderr
 
 
 def test_what_is_made_from_others_comes_after_them(checkout):

@@ -1,11 +1,13 @@
 """What surrounds a command in notebooks and containers: a backend that is not there, no home, no account."""
 
+import os
 import shutil
 import subprocess
 import sys
 
 import pytest
 
+from reproduce.files import read_at_most
 from tests.helpers.processes import child_environment, drawn, run_python
 
 
@@ -27,6 +29,32 @@ def test_a_home_that_cannot_be_made_is_nothing_to_talk_about(tmp_path):
     home = str(tmp_path / "file/home")
     done = run_python("-m", "figures.background", "1", "--profile=smoke", cwd=tmp_path, HOME=home)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_system_without_what_only_unix_has_trains_and_draws(tmp_path):
+    """As Windows: no module `resource` and no SIGHUP."""
+    code = """if True:
+        import signal, sys
+        sys.modules["resource"] = None
+        del signal.SIGHUP
+        from reproduce.cli import run
+        from figures import __main__ as figures
+        from reproduce import __main__ as reproduce
+        run("test", {"data": reproduce.main, "figure-2": figures.main}[sys.argv[1]], sys.argv[1:])
+    """
+    sizes = ("--train-size=20", "--test-size=10")
+    made = run_python("-c", code, "data", "--data=synthetic", "--out=images.hdf5", *sizes, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    small = ("--profile=smoke", "--seeds=1", "--epochs=1", *sizes)
+    done = run_python("-c", code, "figure-2", "--data=images.hdf5", *small, "--engine=chainer", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (drawn(tmp_path / "results") / "figure-2.png").exists()
+
+
+def test_files_are_read_where_opening_always_waits(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "O_NONBLOCK")
+    (tmp_path / "file").write_bytes(b"content")
+    assert read_at_most(tmp_path / "file", 7) == b"content"
 
 
 def test_a_user_id_without_an_account_and_home_trains_and_draws(tmp_path):

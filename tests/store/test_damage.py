@@ -2,6 +2,7 @@
 
 import json
 import random
+import resource
 import shutil
 import subprocess
 
@@ -133,6 +134,32 @@ def test_a_run_with_a_damaged_checkpoint_goes_on_from_the_one_before(data, exper
         # The one before has two epochs.
         assert sum(line.startswith("Epoch ") for line in printed) == EPOCHS - 2 + more
         assert (run / f"{checkpoint.LATEST}.damaged").read_bytes() == content
+
+
+def test_where_the_networks_of_both_checkpoints_are_damaged_the_provenance_says_that_the_run_begins_anew(
+    data, experiment, run
+):
+    """What they say of the history is whole."""
+    for name in (checkpoint.LATEST, checkpoint.PREVIOUS):
+        content = bytearray((run / name).read_bytes())
+        content[content.index(b"model/") + 300] ^= 1
+        (run / name).write_bytes(content)
+        assert checkpoint.read_record(run / name).history
+    train(experiment, data, run, EPOCHS + 1, engine_name="chainer")
+    assert json.loads((run / "provenance.json").read_text())["from_epoch"] == 0
+
+
+def test_a_checkpoint_that_there_is_no_room_for_costs_neither_of_those_that_are_there(data, experiment, run):
+    paths = [run / checkpoint.LATEST, run / checkpoint.PREVIOUS]
+    before = [path.read_bytes() for path in paths]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before[0]) - 1, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            train(experiment, data, run, EPOCHS + 1, engine_name="chainer")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in paths] == before
 
 
 def test_with_both_checkpoints_damaged_a_run_begins_anew(data, experiment, whole, run):

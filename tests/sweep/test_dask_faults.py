@@ -284,6 +284,29 @@ def test_a_scheduler_that_stands_still_is_named_and_does_not_hold_the_command(tm
     assert {key: history[:2] for key, history in both[0].items()} == both[1]
 
 
+def test_a_scheduler_that_takes_connections_and_never_answers_is_given_up(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(dask_sweep, "SECONDS_TO_ANSWER", 0.2)
+    monkeypatch.setattr(dask_sweep, "SECONDS_FOR_A_SCHEDULER_TO_COME_BACK", 3)
+    tasks, connections = tasks_of([job(IMAGES)], IMAGES, tmp_path), []
+    with cluster(tmp_path) as (address, scheduler), Client(address, set_as_default=False) as client:
+
+        def connect():
+            connections.append(client)
+            return contextlib.nullcontext(client)
+
+        scheduler.send_signal(signal.SIGSTOP)
+        try:
+            with (
+                Board([task.job for task in tasks], IMAGES) as board,
+                pytest.raises(Failure, match="has not come back"),
+            ):
+                dask_sweep.run_all(tasks, connect, board, is_local=False)
+        finally:
+            scheduler.send_signal(signal.SIGCONT)
+    assert 2 <= len(connections) <= 5
+    assert capsys.readouterr().out.count("the scheduler went away") == 1
+
+
 @pytest.mark.slow
 def test_a_scheduler_that_goes_on_is_gone_on_with(tmp_path, in_one_process):
     with cluster(tmp_path) as (address, scheduler):
