@@ -116,6 +116,11 @@ def test_data_writes_the_course_s_layout(tmp_path):
     assert "data/CIFAR10.hdf5: synthetic images (not CIFAR-10), 30 training and 20 test images" in done.stdout
     again = run_python("-m", "reproduce", "data", cwd=tmp_path)
     assert again.stdout == done.stdout
+    # What every command takes for CIFAR-10 is not replaced.
+    other = run_python("-m", "reproduce", "data", "--data=synthetic", "--train-size=40", cwd=tmp_path)
+    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+    assert "data/CIFAR10.hdf5 is there already" in other.stderr
+    assert run_python("-m", "reproduce", "data", cwd=tmp_path).stdout == done.stdout
 
 
 @pytest.fixture(scope="module")
