@@ -101,7 +101,6 @@ def test_blocks_are_written_as_convolutions_x_channels():
 
 
 def test_a_profile_has_a_momentum_and_a_rate_of_its_own_for_sgd():
-    """Steps of a tenth of the length at smaller batches, under either optimizer."""
     at_full, at_quick = PROFILES["full"], PROFILES["quick"]
     assert at_full.completed({"optimizer": "SGD"})["learning_rate"] == 0.01
     assert at_quick.completed({"optimizer": "SGD"})["learning_rate"] == 0.001
