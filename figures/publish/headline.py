@@ -182,7 +182,7 @@ def _claims_in_words(published: Path) -> str:
         f"{counts[decision]} {words[counts[decision] > 1]}" for decision, words in IN_WORDS.items() if counts[decision]
     )
     alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
-    return f"Our runs decide none yet: that takes three of each network, as near to the report's as below.{alone}"
+    return f"Our runs decide none yet: that takes three runs of each network.{alone}"
 
 
 def _near_in_words(full: Path) -> str:
