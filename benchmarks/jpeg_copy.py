@@ -44,19 +44,18 @@ def matched(exact: Dataset, copy: Dataset) -> Dataset:
         SystemExit: an image is not in the copy.
     """
     parts = []
+    # Either part may hold images of the other one's.
+    all_images, all_labels = np.concatenate([copy.x_train, copy.x_test]), np.concatenate([copy.y_train, copy.y_test])
     for images, labels in ((exact.x_train, exact.y_train), (exact.x_test, exact.y_test)):
-        # Either part may hold images of the other one's.
-        all_images, all_labels = (
-            np.concatenate([copy.x_train, copy.x_test]),
-            np.concatenate([copy.y_train, copy.y_test]),
-        )
         places = places_in(all_images, all_labels, images, labels)
         found = all_images[places]
-        distances = 255 * np.sqrt(((found - images) ** 2).mean(axis=(1, 2, 3)))
+        squares = ((found - images) ** 2).mean(axis=(1, 2, 3))
+        distances = 255 * np.sqrt(squares)
         if distances.max() > MOST_DISTANCE or len(set(places.tolist())) < len(places):
             sys.exit(f"an image is not in the copy: the farthest is {distances.max():.0f} of 255 from its nearest")
-        squares = ((found - images) ** 2).mean()
-        print(f"{len(images):,} images: root mean square distance {255 * np.sqrt(squares):.2f} of 255", flush=True)
+        print(
+            f"{len(images):,} images: root mean square distance {255 * np.sqrt(squares.mean()):.2f} of 255", flush=True
+        )
         parts.append(found)
     return Dataset(parts[0], exact.y_train, parts[1], exact.y_test, "their copies")
 

@@ -10,7 +10,6 @@ from typing import Any
 from reproduce.data.dataset import Dataset
 from reproduce.experiment import Experiment
 from reproduce.files import make_folder, read_at_most, write_json
-from reproduce.optimizers import OPTIMIZERS
 from reproduce.profiles import PROFILES, Options, Profile
 from reproduce.store import runs
 from reproduce.store.history import History
@@ -94,11 +93,8 @@ class Study:
         """Whether values, and not only their order, can be compared with the report's: same sizes and momentum."""
         full, scale = PROFILES["full"], self.scale
         images = len(self.dataset.y_train), len(self.dataset.y_test)
-        return (
-            not self.dataset.is_synthetic
-            and images == (full.train_size, full.test_size)
-            and all(scale.completed({"optimizer": name}) == full.completed({"optimizer": name}) for name in OPTIMIZERS)
-        )
+        own, report = ((one.batch_size, one.width, one.momentum, one.sgd_rate) for one in (scale, full))
+        return not self.dataset.is_synthetic and images == (full.train_size, full.test_size) and own == report
 
     def experiment(self, settings: Mapping[str, Any], seed: int) -> Experiment:
         """A run at this scale.

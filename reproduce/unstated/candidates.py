@@ -59,6 +59,14 @@ def _train_error_of_figure_8(filters: str) -> tuple[Series, ...]:
     return (curve(8, "training error", filters, "train error (%)"),)
 
 
+def _train_errors_of_figure_3(depth: str) -> tuple[Series, ...]:
+    """With and without batch normalization."""
+    return (
+        curve(3, depth, "batch norm", "train error (%)"),
+        curve(3, depth, "no batch norm", "train error (%)", {"batch_normalization": False}),
+    )
+
+
 def _crossed(first: Mapping[str, Settings], second: Mapping[str, Settings]) -> dict[str, Settings]:
     """Every candidate of one kind with every one of another."""
     return {f"{a}, {b}": {**of_a, **of_b} for a, of_a in first.items() for b, of_b in second.items()}
@@ -106,28 +114,19 @@ QUESTIONS = (
     Question(
         "depth",
         "Figures 2 and 3: under which optimizer was x3 trained?",
-        (
-            curve(3, "x3", "batch norm", "train error (%)"),
-            curve(3, "x3", "no batch norm", "train error (%)", {"batch_normalization": False}),
-        ),
+        _train_errors_of_figure_3("x3"),
         {name: {"blocks": THREE_BLOCKS, "dropout": 0.0, **settings} for name, settings in _OPTIMIZERS.items()},
     ),
     Question(
         "shallow",
         "Figures 2 and 3: under which optimizer was x1 trained? Under x3's it learns far further.",
-        (
-            curve(3, "x1", "batch norm", "train error (%)"),
-            curve(3, "x1", "no batch norm", "train error (%)", {"batch_normalization": False}),
-        ),
+        _train_errors_of_figure_3("x1"),
         {name: {"blocks": ONE_BLOCK, "dropout": 0.0, **settings} for name, settings in _OF_SHALLOW.items()},
     ),
     Question(
         "shallow-x2",
         "Was x2 trained under the same optimizer as x1?",
-        (
-            curve(3, "x2", "batch norm", "train error (%)"),
-            curve(3, "x2", "no batch norm", "train error (%)", {"batch_normalization": False}),
-        ),
+        _train_errors_of_figure_3("x2"),
         {name: {"blocks": TWO_BLOCKS, "dropout": 0.0, **settings} for name, settings in _OF_SHALLOW.items()},
         is_a_test=True,
     ),

@@ -50,7 +50,7 @@ KNOWN = (
     ),
     Known(
         "optimizer of x1 and x2 in figures 2 and 3",
-        "SGD at rate 0.01, by x1's curves; x2's, which took no part in the choice, lie nearer still",
+        "SGD at rate 0.01, by x1's curves; x2's, which took no part in the choice, fit as well",
         INFERRED,
         "shallow",
     ),

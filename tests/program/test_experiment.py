@@ -9,7 +9,9 @@ from reproduce.errors import BadInput
 from reproduce.experiment import Experiment, parse_blocks
 from reproduce.optimizers import OPTIMIZERS, SETTINGS
 from reproduce.pattern import REPORT_BLOCKS
-from reproduce.profiles import PROFILES
+from reproduce.profiles import PROFILES, Options
+from reproduce.study import Study
+from tests.helpers import made_up
 
 
 def test_the_default_is_the_experiment_of_section_8():
@@ -107,3 +109,9 @@ def test_a_profile_has_a_momentum_and_a_rate_of_its_own_for_sgd():
     assert (at_full.completed({})["momentum"], at_quick.completed({})["momentum"]) == (0.99, 0.9)
     assert "learning_rate" not in at_quick.completed({"optimizer": "MomentumSGD"})
     assert at_quick.completed({"optimizer": "SGD", "learning_rate": 0.5})["learning_rate"] == 0.5
+
+
+def test_the_reports_scale_is_its_sizes_and_its_momentum():
+    images = dataclasses.replace(made_up.MANY_IMAGES, is_synthetic=False)
+    assert Study(Options("full"), images).is_report_scale
+    assert not Study(Options("overnight", width=1.0, batch_size=500), images).is_report_scale
