@@ -149,7 +149,8 @@ class Decision:
 
     Attributes:
         outcomes: of all comparisons, those included that are only shown.
-        decisive, verdict, p, p_corrected: on our runs. There is no p-value for what is exact or not tested.
+        decisive, verdict, p, p_corrected: on our runs. There is no p-value for what is exact or not tested, or where
+            fewer than three seeds decide nothing.
         corrected_for: the number of comparisons of all claims.
         stable, left_out: in `stable` of `left_out` cases the verdict stays when one seed, or round, is left out.
         report_decisive, report_decision: on the report's own curves.
@@ -360,7 +361,8 @@ def _decision(
         of_report = [outcome for outcome in outcomes_deciding if outcome.report_decision == on_report]
         if of_report:
             break
-    tested = evidence if verdict != NOT_TESTED and decisive.repeats != "exact" else None
+    has_interval = decisive.repeats != "exact" and math.isfinite(decisive.estimate.low)
+    tested = evidence if verdict != NOT_TESTED and has_interval else None
     return Decision(
         claim=claim,
         outcomes=outcomes,

@@ -2,9 +2,7 @@
 
 A network that has learnt next to nothing says nothing about a report whose networks had learnt much, and one that has
 learnt much further says as little. So a comparison counts only where each of its settings ends near the report's own
-train error, on either side. Today's published evening profile cannot decide five claims for that reason, all of them
-since our networks learnt further: `depth-train-error` and `bn-accuracy` (x1, x2), and `adam-best`, `others-max` and
-`best-combination` (RMSprop).
+train error, on either side.
 """
 
 from collections.abc import Iterable, Mapping

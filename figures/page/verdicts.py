@@ -2,7 +2,7 @@
 
 import math
 
-from figures.claims.decide import ARITHMETIC, NO_CURVE, Decision
+from figures.claims.decide import ARITHMETIC, NO_CURVE, NOT_TESTED, Decision
 from figures.claims.tables import effect_text, interval_text, p_text
 from figures.page.content import Content
 from reproduce.render import html
@@ -71,9 +71,9 @@ def claim(decision: Decision) -> str:
 
 def _basis(decision: Decision) -> str:
     repeats = decision.decisive.repeats
-    if math.isnan(decision.p_corrected):
+    if repeats == "exact" or decision.verdict == NOT_TESTED:
         return repeats
-    if math.isnan(decision.decisive.estimate.low):
+    if math.isnan(decision.p_corrected):
         return f"{repeats}: nothing is decided"
     p = f"p = {p_text(decision.p_corrected)}".replace("= <", "<")
     return f"{repeats}, {p}, the same in {decision.stable} of {decision.left_out} cases with one left out"

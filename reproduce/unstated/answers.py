@@ -251,8 +251,8 @@ def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
     if not panels:
         return None
     caption = [
-        "✓: nearest in the mean of a question's curves. Gap: mean distance from the report's curve, in points, over "
-        "the epochs that candidates are compared on.",
+        "✓: nearest in the mean of a question's curves; several where they differ by less than the curves are known. "
+        "Gap: mean distance from the report's curve, in points, over the epochs that candidates are compared on.",
         f"Ours: {options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, "
         f"{counted(scale.seeds, 'seed')}.",
     ]
