@@ -255,12 +255,12 @@ def check_scheduler(address: str) -> str:
 
     def ask() -> str:
         # Where nothing listens, the system says so at once; Dask would try again until its time is up.
-        socket.create_connection(get_address_host_port(address), timeout=SECONDS_TO_CONNECT).close()
-        return asyncio.run(asyncio.wait_for(_identity(address), SECONDS_TO_CONNECT))
+        socket.create_connection(get_address_host_port(address)).close()
+        return asyncio.run(_identity(address))
 
     with _quiet():
         try:
-            # A name server, too, may be silent for longer than we have.
+            # A machine, a name server or a scheduler may be silent for longer than we have.
             found = Call(ask).answer(SECONDS_TO_CONNECT)
         except NoAnswer:
             raise _no_scheduler(given, f"no answer in {SECONDS_TO_CONNECT} s") from None

@@ -50,8 +50,8 @@ KNOWN = (
     ),
     Known(
         "optimizer of x1 and x2 in figures 2 and 3",
-        "SGD at rate 0.01, by x1's curves; x2's, which took no part in the choice, fit as well; not settled: MomentumSGD "
-        "with 0.9 at rate 0.001, whose steps have the same mean length, comes as near in its first epochs",
+        "SGD at rate 0.01, by x1's curves; x2's, which took no part in the choice, fit as well; not settled: "
+        "MomentumSGD with 0.9 at rate 0.001, whose steps have the same mean length, comes as near in its first epochs",
         INFERRED,
         "shallow",
     ),

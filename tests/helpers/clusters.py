@@ -78,6 +78,13 @@ def an_epoch_and_death(task: Task) -> Outcome:
     os._exit(1)
 
 
+def meeting_another(task: Task) -> Outcome:
+    """Wait until another task has begun as well."""
+    (task.store / task.label).touch()
+    when(lambda: len(list(task.store.glob("seed *"))) == 2, seconds=60)
+    return Outcome(DONE)
+
+
 def settings_of_the_process(task: Task) -> Outcome:
     """The worker's thread settings and GPU, as the outcome's reason."""
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "CUDA_VISIBLE_DEVICES")

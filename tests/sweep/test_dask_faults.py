@@ -35,7 +35,7 @@ from tests.helpers.clusters import (
     tasks_of,
     when,
 )
-from tests.helpers.processes import ROOT, child_environment
+from tests.helpers.processes import ROOT, child_environment, run_python
 
 IMAGES = synthetic(*clusters.SIZES)
 
@@ -144,6 +144,14 @@ def test_a_change_of_what_computes_numbers_changes_the_code_s_version(tmp_path, 
     assert [name for name in there if there[name] != code_version()[name]] == [changed.relative_to(tmp_path).as_posix()]
     # What draws and what plans does not compute.
     assert not any("render" in name or "plan/" in name for name in there)
+
+
+def test_the_code_s_version_has_all_that_training_imports_but_for_what_decides_no_numbers():
+    code = "import sys, reproduce.store.training_run; print(*(m for m in sys.modules if m.startswith('reproduce.')))"
+    imported = {name.split(".", 1)[1].replace(".", "/") for name in run_python("-c", code, cwd=ROOT).stdout.split()}
+    # Reading images has its own fingerprint; the rest reads and writes files, or talks.
+    others = r"data.*|store|store/(?!training_run).*|cli|errors|files|signals|text|version"
+    assert {name for name in imported if not re.fullmatch(others, name)} == {s.removesuffix(".py") for s in SOURCES}
 
 
 def test_differences_are_few_words():

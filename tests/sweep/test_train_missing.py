@@ -157,6 +157,12 @@ def test_each_worker_has_its_own_gpu_and_its_share_of_the_cores(images, tmp_path
         pass
 
 
+def test_two_workers_train_at_the_same_time(images, tmp_path, two_workers):
+    tasks = tasks_of([job(images, seed) for seed in range(2)], images, tmp_path)
+    outcomes = swept(tasks, two_workers, images, work=clusters.meeting_another)
+    assert {outcome.kind for outcome in outcomes.values()} == {DONE}
+
+
 def test_failing_runs_are_named_and_all_others_trained(images, tmp_path, two_workers):
     kinds = ["dies", "fine", "raises", "fine too", "other data", "diverges", "blocked", "fine as well"]
     jobs = [job(images, seed) for seed in range(len(kinds))]
@@ -294,8 +300,16 @@ def test_a_signal_ends_a_sweep_and_loses_nothing(tmp_path, number, to_all, in_on
         assert after[key][:2] == unbroken[key]
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:{closed}", "tcp://127.0.0.1:{silent}", "foo", "nothing.json"])
-def test_a_wrong_address_is_refused_in_time(tmp_path, address):
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("tcp://127.0.0.1:{closed}", "Connection refused"),
+        ("tcp://127.0.0.1:{silent}", "no answer in 4 s"),
+        ("foo", ""),
+        ("nothing.json", "No such file"),
+    ],
+)
+def test_a_wrong_address_is_refused_in_time(tmp_path, address, reason):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = address.format(closed=free_port(), silent=silent.getsockname()[1])
         begun = time.monotonic()
@@ -303,6 +317,7 @@ def test_a_wrong_address_is_refused_in_time(tmp_path, address):
     assert time.monotonic() - begun < 10
     assert done.returncode == 2
     assert done.stderr.startswith(f"python -m figures.depth: scheduler {address}: expected the address of a running")
+    assert reason in done.stderr
     assert done.stderr.count("\n") == 1
 
 
