@@ -4,10 +4,12 @@ import contextlib
 import errno
 import io
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from reproduce.cli import explained
 from reproduce.data.dataset import CACHE, Dataset
 from reproduce.errors import BadInput, Failure, first_line
 from reproduce.signals import ask_to_stop
@@ -154,5 +156,8 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
             raise
         return failure(error)
     except Exception as error:  # whatever one run dies of, the others go on
+        if explained(error) is None:  # a fault of this package, which its first line does not find
+            for line in traceback.format_exc().splitlines():
+                emit((key, "line", line))
         return failure(error)
     return ending(history)
