@@ -130,7 +130,6 @@ def _terminate(worker: Worker, is_local: bool, number: int, frame: FrameType | N
     """Have the run saved and the worker closed, or leave that to the command; a second time, end at once."""
     signal.signal(number, signal.SIG_DFL)
     if not is_local:
-        _is_closing.set()
         # If the nanny was not told to end as well, it begins another worker.
         worker.loop.add_callback(worker.close, nanny=False, reason="SIGTERM")
     elif _is_closing.is_set():

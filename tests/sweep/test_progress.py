@@ -163,6 +163,20 @@ def test_a_terminal_has_one_bar_and_is_left_clean(tmp_path):
     assert printed[5].startswith("Figure 2.")
 
 
+def test_the_bar_makes_way_for_what_a_run_prints_in_this_process():
+    code = """
+import contextlib, io
+from tests.sweep.test_progress import IMAGES, Board, job
+with Board([job(IMAGES)], IMAGES) as board:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        board.say("a line")
+"""
+    text, status = shown_on_a_terminal([sys.executable, "-c", code])
+    assert status == 0, text
+    assert "0 of 1 runs done" in text
+    assert rows(text) == ["a line", ""]
+
+
 def test_the_message_after_ctrl_c_has_a_line_of_its_own(tmp_path):
     command = [sys.executable, "-m", "figures.depth", *OPTIONS, "--train-size=50", "--epochs=500"]
     text, status = shown_on_a_terminal(

@@ -367,6 +367,27 @@ def test_a_worker_saves_its_run_when_its_whole_job_is_terminated(tmp_path):
         assert content["unfinished"][0] > 0
 
 
+def test_a_stopped_command_ends_when_the_cluster_has_saved_its_run(tmp_path):
+    port, log = free_port(), tmp_path / "log"
+    address = f"tcp://127.0.0.1:{port}"
+    options = ("--host=127.0.0.1", "--dashboard-address=127.0.0.1:0")
+    with (
+        dask("scheduler", *options, f"--port={port}", log=log),
+        dask("worker", address, *options, "--nthreads=1", log=log),
+    ):
+        when(lambda: "Registered to" in log.read_text())
+        # A step of this takes a second.
+        command = begin(tmp_path, f"--scheduler={address}", "--train-size=10000", "--batch-size=1000")
+        runs = tmp_path / "results/runs"
+        when(lambda: any(map(holder_of, runs.iterdir())) if runs.exists() else False)
+        command.terminate()
+        _, err = command.communicate(timeout=60)
+        (run,) = runs.iterdir()
+        with np.load(run / "checkpoint.npz") as content:
+            assert content["unfinished"][0] > 0 or len(content["history"])
+    assert command.returncode == 128 + signal.SIGTERM, err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("breaks", ["scheduler", "worker", "connection"])
 def test_a_sweep_on_a_cluster_outlives(breaks, tmp_path, in_one_process):
