@@ -41,7 +41,7 @@ KNOWN = (
     ),
     Known("which curves are one run", "figures 6, 7, 9 and 10 share the baseline", SCRIPTS, "ConvNet/code/plotData.py"),
     Known("figure 8's 3x3 curve is not the baseline", "a run of its own, 'convA'", SCRIPTS, "ConvNet/code/plotData.py"),
-    Known("optimizer of x3 in figures 2 and 3", "the baseline's", INFERRED, "depth"),
+    Known("optimizer of x3 in figures 2 and 3", "the baseline's; not settled", INFERRED, "depth"),
     Known(
         "network and optimizer of figures 4 and 5",
         "the baseline's, since figure 5's 'dropout 0.25' has the baseline's ratio; not settled",
@@ -51,7 +51,7 @@ KNOWN = (
     Known(
         "optimizer of x1 and x2 in figures 2 and 3",
         "SGD at rate 0.01, by x1's curves; x2's, which took no part in the choice, fit as well; not settled: "
-        "MomentumSGD with 0.9 at rate 0.001, whose steps have the same mean length, comes as near in its first epochs",
+        "MomentumSGD with 0.9 at rate 0.001, whose steps have the same mean length, is nearer in x1's first epochs",
         INFERRED,
         "shallow",
     ),
