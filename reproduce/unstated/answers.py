@@ -189,10 +189,10 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
         f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped, but not "
         "after a single epoch. Its gap is that of the epochs until then, and not to be compared with gaps over more. "
-        "This rule looks at the first epochs only. A candidate that was stopped may have been trained on for another reason: the last column has "
-        "the gap over all epochs that each candidate has. The nearest candidate so far is the full profile's "
-        "default. It is settled only when all others have been compared to the end of the report's curves or stopped; "
-        "the table below says where it is not. Settings are chosen on train errors alone, where "
+        "This rule looks at the first epochs only. A candidate that was stopped may have been trained on for another "
+        "reason: the last column has the gap over all epochs that each candidate has. The nearest candidate so far is "
+        "the full profile's default. It is settled only when all others have been compared to the end of the report's "
+        "curves or stopped; the table below says where it is not. Settings are chosen on train errors alone, where "
         "the report shows any; its test curves are left to tell how near we are.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
