@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import psutil
+from distributed import get_worker
 
 from reproduce.data.dataset import Dataset
 from reproduce.experiment import Experiment
@@ -85,9 +86,15 @@ def meeting_another(task: Task) -> Outcome:
     return Outcome(DONE)
 
 
+def name_of_the_worker(task: Task) -> Outcome:
+    """As the outcome's reason."""
+    return Outcome(DONE, str(get_worker().name))
+
+
 def settings_of_the_process(task: Task) -> Outcome:
-    """The worker's thread settings and GPU, as the outcome's reason."""
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "CUDA_VISIBLE_DEVICES")
+    """The worker's thread settings, its malloc's, and its GPU, as the outcome's reason."""
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS", "MALLOC_TRIM_THRESHOLD_")
+    names += ("CUDA_VISIBLE_DEVICES",)
     from threadpoolctl import threadpool_info
 
     threads = {library["num_threads"] for library in threadpool_info()}

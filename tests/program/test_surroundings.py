@@ -18,6 +18,22 @@ def test_a_picture_is_drawn_whatever_backend_a_notebook_names(tmp_path, backend)
     assert (tmp_path / "results/smoke/figure-1.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize("is_there", [True, False])
+@pytest.mark.parametrize(
+    ("backend", "package"), [("inline", "matplotlib_inline"), ("widget", "ipympl"), ("ipympl", "ipympl")]
+)
+def test_a_backend_stays_where_its_package_is(backend, package, is_there, tmp_path):
+    code = f"""if True:
+        import importlib.util, os
+        found = importlib.util.find_spec
+        importlib.util.find_spec = lambda name: ({is_there} or None) if name == "{package}" else found(name)
+        import reproduce
+        print(os.environ.get("MPLBACKEND"))
+    """
+    done = run_python("-c", code, cwd=tmp_path, MPLBACKEND=backend)
+    assert done.stdout == f"{backend if is_there else None}\n", done.stderr
+
+
 def test_a_backend_that_is_there_stays_what_the_environment_says(tmp_path):
     (tmp_path / "shows.py").write_text("from matplotlib.backends.backend_agg import FigureCanvas")
     code = "import sys; sys.path.insert(0, '.'); import reproduce, os; print(os.environ['MPLBACKEND'])"

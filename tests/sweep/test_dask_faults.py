@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from dask import config
-from distributed import Client, Scheduler, Security, SpecCluster, rpc
+from distributed import Client, Scheduler, Security, SpecCluster, Worker, rpc
 
 from reproduce.data.dataset import synthetic
 from reproduce.errors import BadInput, Failure
@@ -340,6 +340,25 @@ def test_a_process_that_does_not_begin_is_not_waited_for_without_end(client, mon
         pytest.raises(Failure, match="0 of the processes began"),
     ):
         dask_cluster._wait_for_processes(nobody, 2)
+
+
+def test_runs_for_a_gpu_go_to_workers_that_have_one(tmp_path):
+    images = synthetic(*clusters.SIZES)
+    tasks = [t._replace(device=0) for t in tasks_of([job(images, seed) for seed in range(4)], images, tmp_path)]
+    common = {"host": "127.0.0.1", "dashboard": False}
+    workers = {
+        name: {"cls": Worker, "options": {"nthreads": 1, **common, **options}}
+        for name, options in (("plain", {}), ("with a GPU", {"resources": {"GPU": 1}}))
+    }
+    with (
+        SpecCluster(workers, {"cls": Scheduler, "options": {"port": 0, **common}}) as cluster,
+        Client(cluster, set_as_default=False) as client,
+        Board([t.job for t in tasks], images) as board,
+    ):
+        client.wait_for_workers(2)
+        connect = partial(contextlib.nullcontext, client)
+        dask_sweep.run_all(tasks, connect, board, is_local=False, work=clusters.name_of_the_worker)
+    assert {outcome.text for outcome in board.outcomes.values()} == {"with a GPU"}
 
 
 @pytest.mark.slow

@@ -148,13 +148,14 @@ def test_cores_are_shared_out_and_the_user_s_own_settings_are_kept(monkeypatch):
 def test_each_worker_has_its_own_gpu_and_its_share_of_the_cores(images, tmp_path, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-5")
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    before = dict(os.environ)
     tasks = [t._replace(device=3) for t in tasks_of([job(images, seed) for seed in range(6)], images, tmp_path)]
     outcomes = swept(tasks, partial(dask_cluster.local, 2, 3), images, work=clusters.settings_of_the_process)
     assert {o.text for o in outcomes.values()} == {
-        "['1', '1', '1', '3'] [1] 0",
-        "['1', '1', '1', 'GPU-5'] [1] 0",
+        "['1', '1', '1', None, '3'] [1] 0",
+        "['1', '1', '1', None, 'GPU-5'] [1] 0",
     }
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3,GPU-5"
+    assert dict(os.environ) == before
     with pytest.raises(BadInput, match="at most one process a GPU, and there are 2"), dask_cluster.local(3, 0):
         pass
 
@@ -257,6 +258,7 @@ def test_twenty_kills_in_a_row(images, tmp_path, two_workers):
 def test_two_processes_give_the_same_numbers_as_one(in_one_process, tmp_path):
     done = figure_2(tmp_path, "--jobs=2")
     assert done.returncode == 0, done.stderr
+    assert len({holder_of(run) for run in (tmp_path / "results/runs").iterdir()}) == 2
     assert histories(tmp_path) == histories(in_one_process)
     assert "3 runs wanted, 0 already trained" in done.stdout
     assert "Epoch " not in done.stdout
@@ -273,6 +275,8 @@ def test_a_local_cluster_listens_on_loopback_only(two_workers):
     # The scheduler, and each worker with its nanny; the others are Dask's HTTP servers.
     assert len(addresses) >= 5
     assert {host for host, _ in addresses} == {"127.0.0.1"}
+    # Dask's own page has a port that other clusters, too, ask for.
+    assert 8787 not in {port for _, port in addresses}
 
 
 @pytest.mark.parametrize(
