@@ -343,8 +343,10 @@ def test_workers_that_cannot_do_the_runs_are_refused(images, tmp_path):
     ):
         when(lambda: "Registered to" in log.read_text())
         done = figure_2(tmp_path, DASK_SCHEDULER_ADDRESS=address)
-    assert done.returncode == 2
-    assert re.search(r"worker tcp://127.0.0.1:\d+ has 2 threads; expected one run a process", done.stderr)
+        found = re.search(r"worker (tcp://127.0.0.1:\d+) has 2 threads; expected one run a process", done.stderr)
+        of_a_worker = figure_2(tmp_path, DASK_SCHEDULER_ADDRESS=found[1])
+    assert done.returncode == of_a_worker.returncode == 2
+    assert "a running Dask scheduler, like tcp://127.0.0.1:8786, or a scheduler file: found a " in of_a_worker.stderr
 
 
 def test_a_worker_saves_its_run_when_its_whole_job_is_terminated(tmp_path):
