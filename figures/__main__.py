@@ -14,6 +14,7 @@ from figures.claims.tables import claims_table, write_claims, write_effects
 from figures.figure import (
     Figure,
     compare,
+    complete_seeds,
     curves_of,
     finish,
     jobs_of,
@@ -162,6 +163,8 @@ def claims_command(options: SummaryOptions) -> None:
 def compare_command(options: SummaryOptions) -> None:
     """Print how every figure that has been trained compares with the report's, and write comparison.csv.
 
+    A figure takes as many seeds, from 0 on, as all of its runs are there for.
+
     Raises:
         Failure: there is no figure to compare.
     """
@@ -169,22 +172,25 @@ def compare_command(options: SummaryOptions) -> None:
     study = Study.of(options)
     make_folder(study.folder)
     rows: dict[int, list[Row]] = {}
+    seeds: dict[int, int] = {}
     made: list[Job] = []
     for number, figure in FIGURES.items():
-        needed = jobs_of(figure, study)
-        if not missing_runs(needed, study):
-            made += needed
-            rows[number] = compare(figure, curves_of(figure, study))
+        if complete := complete_seeds(figure, study):
+            seeds[number], drawn = complete, study.with_seeds(complete)
+            made += jobs_of(figure, drawn)
+            rows[number] = compare(figure, curves_of(figure, drawn))
     if not rows:
         raise Failure(f"no figure has been trained with these settings: {options.make_command('all-figures')}")
     origins = study.origins(job.experiment for job in made)
     for number, of_figure in rows.items():
         print_comparison(FIGURES[number], of_figure, study)
     print(f"\n{key_of([row for of_figure in rows.values() for row in of_figure], study.is_report_scale)}")
-    for figure in FIGURES.values():
-        if figure.number not in rows:
-            command = options.make_command(figure.name)
-            print(f"\nFigure {figure.number} has not been trained with these settings: {command}")
+    for number, figure in FIGURES.items():
+        command = options.make_command(figure.name)
+        if number not in rows:
+            print(f"\nFigure {number} has not been trained with these settings: {command}")
+        elif seeds[number] < study.scale.seeds:
+            print(f"\nFigure {number} is of {seeds[number]} of {study.scale.seeds} seeds: {command}")
     print()
     print(orders_sentence([order for of_figure in rows.values() for order in orders(of_figure)]))
     for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):

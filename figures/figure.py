@@ -81,6 +81,12 @@ def missing_runs(jobs: Iterable[Job], study: Study) -> int:
     return sum(not study.state(job.experiment).has(job.epochs) for job in wanted)
 
 
+def complete_seeds(figure: Figure, study: Study) -> int:
+    """For how many seeds, from 0 on, the results store holds all runs of a figure to their last epoch."""
+    by_seed = zip(*(runs_of(series, study) for series in figure.series), strict=True)
+    return next((seed for seed, jobs in enumerate(by_seed) if missing_runs(jobs, study)), study.scale.seeds)
+
+
 def compare(figure: Figure, ours: Sequence[Curve]) -> list[Row]:
     """Each series of a figure compared with the report's."""
     return last_values(report_curves(figure.number), ours)

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +135,12 @@ class Study:
         begun = {one.key: one for one in experiments if self.history(one)}.values()
         provenances = {runs.run_folder(self.store, one): self.state(one).provenance for one in begun}
         return summarize(provenances, self.dataset.fingerprint)
+
+    def with_seeds(self, seeds: int) -> "Study":
+        """The same study of the first `seeds` seeds; what was read need not be read again."""
+        other = replace(self, options=replace(self.options, seeds=seeds))
+        other._states.update(self._states)
+        return other
 
     def forget(self) -> None:
         """Drop what was read: runs have been trained since."""

@@ -32,6 +32,11 @@ def size(count: float) -> str:
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count, 1e5) / 1e6:.1f} MB"
 
 
+def counted_from(fewest: int, most: int, what: str) -> str:
+    """`3 seeds`, or `1 to 3 seeds` where not all have as many."""
+    return counted(most, what) if fewest == most else f"{fewest} to {counted(most, what)}"
+
+
 def counted(number: int, what: str) -> str:
     """`1 seed`, `3 seeds`."""
     return f"{number:,} {what}{'s' * (number != 1)}"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from figures import background
 from figures.claims.decide import Decision, decide_all
-from figures.figure import caption_of, compare, curves_of, draw_figure, jobs_of, missing_runs
+from figures.figure import caption_of, compare, complete_seeds, curves_of, draw_figure, jobs_of, missing_runs
 from figures.nearness import Pair, nearness_picture, overlay_picture, pairs_of
 from figures.sections import CLAIMS, FIGURES, SERIES, runs_for
 from reproduce.analysis.comparison import PanelOrder, Row, orders
@@ -28,7 +28,9 @@ class Content:
         pictures: the PNG file of each figure that has been made.
         captions: what the numbers of each of them are from, in sentences; figure 1 has none.
         rows: the comparison of each of them with the report's; figure 1 has none.
-        missing: of each figure that has not been made, how many of how many runs are missing or unfinished.
+        seeds: how many seeds each of them is drawn from: as many, from 0 on, as all of its runs are there for.
+        missing: of each figure that has not been made with all seeds, how many of how many runs are missing or
+            unfinished.
         pairs: at the report's scale, all of its curves, each with what there is of ours.
         answers: at the report's scale, which candidates for unstated settings are nearest.
         nearness, overlay, settings: the PNG files of the curves at the report's scale, of those of one figure (for
@@ -41,6 +43,7 @@ class Content:
     pictures: Mapping[int, Path]
     captions: Mapping[int, list[str]]
     rows: Mapping[int, list[Row]]
+    seeds: Mapping[int, int]
     missing: Mapping[int, tuple[int, int]]
     decisions: list[Decision]
     pairs: list[Pair]
@@ -57,6 +60,11 @@ class Content:
         """The order of the series in each panel."""
         return [order for rows in self.rows.values() for order in orders(rows)]
 
+    @property
+    def fewest_seeds(self) -> int:
+        """Of the figures that have been made, those of the one with the fewest."""
+        return min(self.seeds.values(), default=self.study.scale.seeds)
+
 
 def gather(study: Study) -> Content:
     """Draw every figure whose runs are there, decide every claim; nothing is trained or timed.
@@ -67,17 +75,18 @@ def gather(study: Study) -> Content:
     folder = study.folder
     folder.mkdir(parents=True, exist_ok=True)
     background.make_figure_1(folder)
-    pictures, rows, captions, missing = {1: folder / "figure-1.png"}, {}, {}, {}
+    pictures, rows, captions, seeds, missing = {1: folder / "figure-1.png"}, {}, {}, {}, {}
     for number, figure in FIGURES.items():
         needed = jobs_of(figure, study)
         if lacking := missing_runs(needed, study):
             missing[number] = lacking, len({job.key for job in needed})
-            continue
-        ours = curves_of(figure, study)
-        draw_figure(figure, ours, study)
-        pictures[number] = folder / f"{figure.name}.png"
-        rows[number] = compare(figure, ours)
-        captions[number] = [*filter(None, caption_of(figure, study))]
+        if complete := complete_seeds(figure, study):
+            drawn = study.with_seeds(complete)
+            ours = curves_of(figure, drawn)
+            draw_figure(figure, ours, drawn)
+            pictures[number] = drawn.folder / f"{figure.name}.png"
+            rows[number], seeds[number] = compare(figure, ours), complete
+            captions[number] = [*filter(None, caption_of(figure, drawn))]
     times = step_times.read_times(folder / "times.json", study.dataset.fingerprint)
     decisions = decide_all(CLAIMS, study, times, SERIES)
     pairs = pairs_of(study) if study.is_report_scale else []
@@ -91,6 +100,7 @@ def gather(study: Study) -> Content:
         pictures=pictures,
         captions=captions,
         rows=rows,
+        seeds=seeds,
         missing=missing,
         decisions=decisions,
         pairs=pairs,

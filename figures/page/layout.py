@@ -48,12 +48,18 @@ def _section(section: ModuleType, content: Content, place: Place) -> Section:
 
 def _figure(number: int, content: Content, place: Place) -> list[str]:
     anchor = f"figure-{number}"
-    if number not in content.pictures:
+    lacks = []
+    if number in content.missing:
         lacking, wanted = content.missing[number]
-        missing = f"Not here: {lacking} of its {wanted} runs are missing or unfinished."
-        command = content.study.options.make_command(anchor)
-        title = f"Figure {number}. {FIGURES[number].title}"
-        return [html.heading(title, anchor=anchor), html.missing(missing, command)]
+        has = (
+            f"With {content.seeds[number]} of {content.study.scale.seeds} seeds"
+            if number in content.seeds
+            else "Not here"
+        )
+        missing = f"{has}: {lacking} of its {wanted} runs are missing or unfinished."
+        lacks = [html.missing(missing, content.study.options.make_command(anchor))]
+    if number not in content.pictures:
+        return [html.heading(f"Figure {number}. {FIGURES[number].title}", anchor=anchor), *lacks]
     picture = content.pictures[number]
     if number == 1:
         alternative = (
@@ -80,6 +86,7 @@ def _figure(number: int, content: Content, place: Place) -> list[str]:
         # The picture has the title already.
         html.heading(f"Figure {number}. {figure.title}", anchor=anchor, look="unseen"),
         html.picture(picture, alternative, found, place.has_pictures_inside),
+        *lacks,
         html.folded(
             f"Figure {number} in numbers, and what they are from",
             [

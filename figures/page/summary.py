@@ -12,7 +12,7 @@ from figures.sections import FIGURES
 from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS
 from reproduce.render import html
 from reproduce.render.comparison import orders_sentence
-from reproduce.text import counted, shown
+from reproduce.text import counted, counted_from, shown
 from reproduce.unstated.answers import verdict
 from reproduce.unstated.known import KNOWN
 
@@ -32,7 +32,7 @@ def opening(content: Content) -> list[str]:
             f"{len(content.pictures)} of the report's {len(FIGURES) + 1} figures and {tested} of its "
             f"{len(content.decisions)} claims, made again with its own network in Chainer: {study.options.profile} "
             f"profile, {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
-            f"{width}, {counted(scale.seeds, 'seed')}.",
+            f"{width}, {counted_from(content.fewest_seeds, scale.seeds, 'seed')}.",
             "lead",
         )
     )
@@ -58,9 +58,12 @@ def summary(content: Content) -> list[str]:
 
 def _here_and_not(content: Content) -> list[str]:
     lines: list[str] = [html.joined(["Here: ", *_figures(sorted(content.pictures)), "."])]
-    if content.missing:
+    if fewer := sorted(content.missing.keys() & content.pictures.keys()):
+        of_all = f" with fewer than {content.study.scale.seeds} seeds, as many as are complete."
+        lines.append(html.joined(["Of these ", *_figures(fewer), of_all]))
+    if absent := sorted(content.missing.keys() - content.pictures.keys()):
         why = ". Runs are missing or unfinished; the figure's place says how many, and which command makes it."
-        lines.append(html.joined(["Not here: ", *_figures(sorted(content.missing)), why]))
+        lines.append(html.joined(["Not here: ", *_figures(absent), why]))
     if near := [pair.gap for pair in content.pairs if pair.is_mostly_there]:
         sentence = (
             f"{len(near)} of the report's {len(content.pairs)} curves are trained to at least half of their epochs at "

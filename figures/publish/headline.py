@@ -18,7 +18,7 @@ from reproduce.analysis.significance import CONTRADICTED, NOT_TESTED, REPRODUCED
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.render.tables import markdown_rows
-from reproduce.text import counted
+from reproduce.text import counted, counted_from
 
 BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
 END = "<!-- end of results -->"
@@ -112,7 +112,7 @@ def _table_of_orders(published: Path) -> list[str]:
         f"**In {agree} of {len(cells)} panels our curves are in the report's order; guessing would give "
         f"{guessed:.0f}.** The profile is [{profile}](docs/results/{profile}/report.html): "
         f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, batches of "
-        f"{summary['batch_size']}, {counted(summary['seeds'], 'seed')}, compared at epoch {last}. In {telling} of the "
+        f"{summary['batch_size']}, {_seeds(summary)}, compared at epoch {last}. In {telling} of the "
         f"{agree} all curves are also within {REGIME_POINTS:.0f} points of the report's, and more than "
         f"{spread_of_the_report():.1f} points from each other, so that another run would hardly change the order. "
         "The others are marked *far* and *close*.",
@@ -220,13 +220,16 @@ def _shortfall(row: dict[str, str]) -> float:
 
 def _scale(summary: dict[str, Any]) -> str:
     """`quick profile, 3 seeds, 2,000 training images of ...`."""
-    seeds = f"{summary['seeds']} seeds" if summary["seeds"] > 1 else "1 seed"
     engines = f", {' and '.join(summary['engines'])}" if summary["engines"] else ""
     return (
         f"{summary['profile']} profile, {summary['data']}, {summary['train_images']:,} training and "
         f"{summary['test_images']:,} test images, width {summary['width']:g}, batch size {summary['batch_size']}, "
-        f"{seeds}{engines}"
+        f"{_seeds(summary)}{engines}"
     )
+
+
+def _seeds(summary: dict[str, Any]) -> str:
+    return counted_from(summary["fewest_seeds"], summary["seeds"], "seed")
 
 
 def _enumerated(found: Counter[str], words: Iterable[str], form: str) -> str:

@@ -142,8 +142,9 @@ def test_compare_prints_every_figure_that_is_there(tmp_path, trained, no_ink, ca
     with pytest.raises(Failure, match="no figure has been trained"):
         command.main(["compare", *arguments(tmp_path)])
     command.main(["all", *arguments(tmp_path)])
-    lost = jobs_of(FIGURES[10], tmp_path)[-1].experiment
-    made_up.lose(tmp_path, lost)
+    # Both seeds of figure 10's last curve, and one of figure 9's.
+    for number, place in ((10, 1), (10, 3), (9, 3)):
+        made_up.lose(tmp_path, jobs_of(FIGURES[number], tmp_path)[place].experiment)
     capsys.readouterr()
     command.main(["compare", *arguments(tmp_path)])
     printed = capsys.readouterr().out
@@ -152,9 +153,11 @@ def test_compare_prints_every_figure_that_is_there(tmp_path, trained, no_ink, ca
     assert printed.count(DATASET.name) == 8
     assert printed.count("±: half") == printed.count("tau: Kendall's") == 1
     assert "Figure 10 has not been trained with these settings: make figure-10 PROFILE=smoke" in printed
+    assert "Figure 9 is of 1 of 2 seeds: make figure-9 PROFILE=smoke" in printed
     with (drawn(tmp_path) / "comparison.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["figure"] for row in rows} == {str(number) for number in range(2, 10)}
+    assert {row["seeds"] for row in rows if row["figure"] == "9"} == {"1"}
     assert {row["gap"] for row in rows} == {""}
     assert all("synthetic" in row["quantity"] for row in rows)
 

@@ -298,6 +298,38 @@ def test_a_run_that_is_long_enough_for_one_target_is_not_missing_there(tmp_path,
     assert (missing["target"], missing["runs_wanted"], missing["runs_missing"]) == ("figure-10", "2", "2")
 
 
+def test_a_figure_is_drawn_from_the_seeds_that_all_of_its_runs_have(tmp_path):
+    options = made_up.options(tmp_path / "results", seeds=3)
+    made_up.fill(options, errors_as_claimed, REAL)
+    # Of figure 8, seed 0 is whole, and 2; of figure 9 no seed is.
+    study = Study(options, REAL)
+    lost = [
+        (FIGURES[8].curve("test accuracy", "7x7"), [1]),
+        (FIGURES[9].curve("", "4x augmentation"), range(3)),
+    ]
+    for series, seeds in lost:
+        for seed in seeds:
+            shutil.rmtree(tmp_path / "results/runs" / study.experiment(series.settings, seed).key)
+    out = tmp_path / "results" / "quick"
+    publication.publish(out, Study(options, REAL))
+    assert {row["seed"] for row in rows(out / "figure-6.csv")} == {"0", "1", "2"}
+    assert {row["seed"] for row in rows(out / "figure-8.csv")} == {"0"}
+    seeds = {row["figure"]: row["seeds"] for row in rows(out / "comparison.csv")}
+    assert (seeds["6"], seeds["8"], "9" in seeds) == ("3", "1", False)
+    page = html_text(out / "report.html")
+    assert "1 to 3 seeds" in page
+    assert "With 1 of 3 seeds: 1 of its 9 runs are missing or unfinished. To make it: make figure-8 " in page
+    assert "Not here: 3 of its 6 runs are missing or unfinished. To make it: make figure-9 " in page
+    assert "Of these figure 8 with fewer than 3 seeds, as many as are complete." in page
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["seeds"], summary["fewest_seeds"]) == (3, 1)
+
+
+def html_text(path):
+    """What a page says, without its tags."""
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", path.read_text()))
+
+
 def test_synthetic_results_are_not_published(tmp_path):
     with pytest.raises(BadInput, match="only results on CIFAR-10"):
         publication.publish(tmp_path / "out", Study(made_up.options(tmp_path), DATASET))
@@ -354,7 +386,14 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
     for profile, lines in comparisons.items():
         (tmp_path / profile).mkdir()
         (tmp_path / profile / "comparison.csv").write_text("\n".join([header, *lines]))
-        summary = {"train_images": 50_000, "width": 0.25, "batch_size": 100, "seeds": 1, "data": "some data"}
+        summary = {
+            "train_images": 50_000,
+            "width": 0.25,
+            "batch_size": 100,
+            "seeds": 1,
+            "fewest_seeds": 1,
+            "data": "some data",
+        }
         (tmp_path / profile / "summary.json").write_text(json.dumps(summary))
     near = "figure,panel,series,quantity,epochs_compared,epochs_in_report,last_epoch_compared"
     near += ",mean_absolute_gap,mean_gap,runs,chosen_on"
