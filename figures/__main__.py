@@ -190,7 +190,9 @@ def compare_command(options: SummaryOptions) -> None:
         if number not in rows:
             print(f"\nFigure {number} has not been trained with these settings: {command}")
         elif seeds[number] < study.scale.seeds:
-            print(f"\nFigure {number} is of {seeds[number]} of {study.scale.seeds} seeds: {command}")
+            print(
+                f"\nFigure {number} is compared with {seeds[number]} of {study.scale.seeds} seeds; for all: {command}"
+            )
     print()
     print(orders_sentence([order for of_figure in rows.values() for order in orders(of_figure)]))
     for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
 from reproduce.analysis.report_curves import report_curve, shown_curve
+from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.plotting import curves_picture, stamp_of
 from reproduce.study import Study
@@ -74,9 +76,9 @@ def _name(series: Series) -> tuple[object, ...]:
 
 
 def pairs_of(study: Study) -> list[Pair]:
-    """All curves of the report's figures, each with what the results store has of it."""
+    """All curves of the report's figures, each with what the results store has of it: of the seeds that have begun."""
     return [
-        Pair(series, report, begun_curve(series, study.histories(series.settings)))
+        Pair(series, report, begun_curve(series, list(takewhile(len, study.histories(series.settings))) or [[]]))
         for figure in FIGURES.values()
         for series in figure.series
         if (report := report_curve(series)) is not None
@@ -97,12 +99,19 @@ def spread_of_the_report() -> float:
 
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
     """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
-    made = study.scale.seeds, study.options.profile, study.dataset.name
-    with_runs = [(pair, " ".join(one.key for one in study.experiments(pair.series.settings))) for pair in pairs]
+    made = study.options.profile, study.dataset.name
+    with_runs = [(pair, " ".join(one.key for one in _runs_of(pair, study))) for pair in pairs]
     # A run whose setting was chosen by one of its curves is near in all of them.
     chosen = {runs for pair, runs in with_runs if pair.is_chosen_on}
-    rows = [(*_row(pair), runs, "yes" if runs in chosen else "no", *made) for pair, runs in with_runs]
+    rows = []
+    for pair, runs in with_runs:
+        seeds = len(pair.ours.values) if len(pair.ours.epochs) else 0
+        rows.append((*_row(pair), runs, "yes" if runs in chosen else "no", seeds, *made))
     write_atomically(path, csv_bytes([COLUMNS, *rows]))
+
+
+def _runs_of(pair: Pair, study: Study) -> list[Experiment]:
+    return study.experiments(pair.series.settings)[: len(pair.ours.values)]
 
 
 def _row(pair: Pair) -> Sequence[object]:

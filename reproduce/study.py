@@ -27,10 +27,12 @@ class Study:
     Attributes:
         options: what the command was told.
         dataset: the images that its runs use.
+        seeds: how many seeds to take; by default as many as the command was told.
     """
 
     options: Options
     dataset: Dataset
+    seeds: int | None = None
     _states: dict[str, RunState] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
@@ -48,7 +50,8 @@ class Study:
     @property
     def scale(self) -> Profile:
         """How large the runs are."""
-        return self.options.scale()
+        scale = self.options.scale()
+        return scale if self.seeds is None else replace(scale, seeds=self.seeds)
 
     @property
     def store(self) -> Path:
@@ -137,8 +140,8 @@ class Study:
         return summarize(provenances, self.dataset.fingerprint)
 
     def with_seeds(self, seeds: int) -> "Study":
-        """The same study of the first `seeds` seeds; what was read need not be read again."""
-        other = replace(self, options=replace(self.options, seeds=seeds))
+        """The same study, with the same folders, of the first `seeds` seeds; what was read need not be read again."""
+        other = replace(self, seeds=seeds)
         other._states.update(self._states)
         return other
 

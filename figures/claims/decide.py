@@ -150,7 +150,7 @@ class Decision:
     Attributes:
         outcomes: of all comparisons, those included that are only shown.
         decisive, verdict, p, p_corrected: on our runs. There is no p-value for what is exact or not tested, or where
-            fewer than three seeds decide nothing.
+            there is no interval: fewer than three seeds, or seeds that do not differ.
         corrected_for: the number of comparisons of all claims.
         stable, left_out: in `stable` of `left_out` cases the verdict stays when one seed, or round, is left out.
         report_decisive, report_decision: on the report's own curves.

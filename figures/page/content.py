@@ -62,12 +62,17 @@ class Content:
 
     @property
     def fewest_seeds(self) -> int:
-        """Of the figures that have been made, those of the one with the fewest."""
-        return min(self.seeds.values(), default=self.study.scale.seeds)
+        """Of the figure that is drawn from the fewest; 0 if none is drawn."""
+        return min(self.seeds.values(), default=0)
+
+    @property
+    def most_seeds(self) -> int:
+        """Of the figure that is drawn from the most; 0 if none is drawn."""
+        return max(self.seeds.values(), default=0)
 
 
 def gather(study: Study) -> Content:
-    """Draw every figure whose runs are there, decide every claim; nothing is trained or timed.
+    """Draw every figure that has a complete seed, decide every claim; nothing is trained or timed.
 
     Raises:
         BadInput: runs on other data lie in the store under these settings, or a file there is damaged.
@@ -84,7 +89,7 @@ def gather(study: Study) -> Content:
             drawn = study.with_seeds(complete)
             ours = curves_of(figure, drawn)
             draw_figure(figure, ours, drawn)
-            pictures[number] = drawn.folder / f"{figure.name}.png"
+            pictures[number] = folder / f"{figure.name}.png"
             rows[number], seeds[number] = compare(figure, ours), complete
             captions[number] = [*filter(None, caption_of(figure, drawn))]
     times = step_times.read_times(folder / "times.json", study.dataset.fingerprint)

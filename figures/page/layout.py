@@ -57,7 +57,8 @@ def _figure(number: int, content: Content, place: Place) -> list[str]:
             else "Not here"
         )
         missing = f"{has}: {lacking} of its {wanted} runs are missing or unfinished."
-        lacks = [html.missing(missing, content.study.options.make_command(anchor))]
+        to_do = "For all" if number in content.seeds else "To make it"
+        lacks = [html.missing(missing, f"{to_do}:", content.study.options.make_command(anchor))]
     if number not in content.pictures:
         return [html.heading(f"Figure {number}. {FIGURES[number].title}", anchor=anchor), *lacks]
     picture = content.pictures[number]
@@ -119,7 +120,10 @@ def _provenance(content: Content, place: Place) -> list[str]:
         ("images", f"{len(dataset.y_train):,} for training, {len(dataset.y_test):,} for the test"),
         ("network", f"width {scale.width:g} of the report's, batch size {scale.batch_size}"),
         ("epochs", epochs),
-        ("seeds", ", ".join(map(str, range(scale.seeds))) if scale.seeds <= 20 else f"0 to {scale.seeds - 1}"),
+        (
+            "seeds asked for",
+            ", ".join(map(str, range(scale.seeds))) if scale.seeds <= 20 else f"0 to {scale.seeds - 1}",
+        ),
         ("runs", f"{content.runs}"),
         ("time of all runs", duration(content.seconds)),
         ("engine and device", found.engines_text or "no run yet"),

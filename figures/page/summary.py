@@ -32,7 +32,7 @@ def opening(content: Content) -> list[str]:
             f"{len(content.pictures)} of the report's {len(FIGURES) + 1} figures and {tested} of its "
             f"{len(content.decisions)} claims, made again with its own network in Chainer: {study.options.profile} "
             f"profile, {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
-            f"{width}, {counted_from(content.fewest_seeds, scale.seeds, 'seed')}.",
+            f"{width}, {counted_from(content.fewest_seeds, content.most_seeds, 'seed')}.",
             "lead",
         )
     )
@@ -59,8 +59,8 @@ def summary(content: Content) -> list[str]:
 def _here_and_not(content: Content) -> list[str]:
     lines: list[str] = [html.joined(["Here: ", *_figures(sorted(content.pictures)), "."])]
     if fewer := sorted(content.missing.keys() & content.pictures.keys()):
-        of_all = f" with fewer than {content.study.scale.seeds} seeds, as many as are complete."
-        lines.append(html.joined(["Of these ", *_figures(fewer), of_all]))
+        why = f"; of {content.study.scale.seeds} seeds those are missing for which a run is missing or unfinished."
+        lines.append(html.joined(["With fewer seeds: ", *_figures(fewer), why]))
     if absent := sorted(content.missing.keys() - content.pictures.keys()):
         why = ". Runs are missing or unfinished; the figure's place says how many, and which command makes it."
         lines.append(html.joined(["Not here: ", *_figures(absent), why]))

@@ -201,7 +201,6 @@ def _summary(content: Content, found: Origins, runs: int, missing: int) -> dict[
         "is_report_scale": content.study.is_report_scale,
         "data": content.study.dataset.name,
         "seeds": content.study.scale.seeds,
-        "fewest_seeds": content.fewest_seeds,
         "runs": runs,
         "runs_missing": missing,
         "figures": sorted(content.pictures),

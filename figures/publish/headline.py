@@ -106,13 +106,14 @@ def _table_of_orders(published: Path) -> list[str]:
         cells.append((_what_it_shows(*key), ", ".join(theirs), shown, gaps))
     summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
     guessed = sum(1 / math.factorial(len(rows)) for rows in panels.values())
+    seeds = _seeds(int(row["seeds"]) for rows in panels.values() for row in rows)
     last = " or ".join(sorted({row["epoch"] for rows in panels.values() for row in rows}, key=int))
     columns = ("", "the report, best first", f"ours, `{profile}`", "ours at its own scale, gaps in points")
     return [
         f"**In {agree} of {len(cells)} panels our curves are in the report's order; guessing would give "
         f"{guessed:.0f}.** The profile is [{profile}](docs/results/{profile}/report.html): "
         f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, batches of "
-        f"{summary['batch_size']}, {_seeds(summary)}, compared at epoch {last}. In {telling} of the "
+        f"{summary['batch_size']}, {seeds}, compared at epoch {last}. In {telling} of the "
         f"{agree} all curves are also within {REGIME_POINTS:.0f} points of the report's, and more than "
         f"{spread_of_the_report():.1f} points from each other, so that another run would hardly change the order. "
         "The others are marked *far* and *close*.",
@@ -218,18 +219,20 @@ def _shortfall(row: dict[str, str]) -> float:
     return float(row["mean_gap"]) * (-1 if "accuracy" in row["quantity"] else 1)
 
 
-def _scale(summary: dict[str, Any]) -> str:
-    """`quick profile, 3 seeds, 2,000 training images of ...`."""
+def _scale(summary: dict[str, Any], seeds: str) -> str:
+    """`quick profile, ..., 2,000 training images, ..., 3 seeds`."""
     engines = f", {' and '.join(summary['engines'])}" if summary["engines"] else ""
     return (
         f"{summary['profile']} profile, {summary['data']}, {summary['train_images']:,} training and "
         f"{summary['test_images']:,} test images, width {summary['width']:g}, batch size {summary['batch_size']}, "
-        f"{_seeds(summary)}{engines}"
+        f"{seeds}{engines}"
     )
 
 
-def _seeds(summary: dict[str, Any]) -> str:
-    return counted_from(summary["fewest_seeds"], summary["seeds"], "seed")
+def _seeds(numbers: Iterable[int]) -> str:
+    """`3 seeds`, or `1 to 3 seeds`, of what has any."""
+    found = [number for number in numbers if number] or [0]
+    return counted_from(min(found), max(found), "seed")
 
 
 def _enumerated(found: Counter[str], words: Iterable[str], form: str) -> str:
@@ -275,7 +278,8 @@ def claims_tables(published: Path) -> str:
         columns = ("section", "the report claims", "its own curves", "our runs", "measured (claimed)", "stable")
         parts += [
             *(f"### The {profile} profile", "", counts_in_words(claims), "", *markdown_rows(columns, cells, ()), ""),
-            f"*{_scale(summary)}. All comparisons: [effects.csv](results/{profile}/effects.csv).*",
+            f"*{_scale(summary, _seeds(map(_seeds_of, claims)))}. All comparisons: "
+            f"[effects.csv](results/{profile}/effects.csv).*",
             "",
         ]
     return "\n".join(parts)
@@ -287,6 +291,12 @@ def _on_its_own_curves(claim: dict[str, str]) -> str:
         return claim["report_decision"]
     effect, noise = float(claim["report_effect"]), float(claim["report_noise"])
     return f"{claim['report_decision']}: {effect:+.1f}, SD {noise:.1f}"
+
+
+def _seeds_of(claim: dict[str, str]) -> int:
+    """How many seeds decide a claim; 0 for one that needs none, or was not tested."""
+    number, _, what = claim["repeats"].partition(" ")
+    return int(number) if what.startswith("seed") else 0
 
 
 def _stable(claim: dict[str, str]) -> str:
@@ -331,6 +341,7 @@ def nearness_table(published: Path) -> str:
         for row in rows
         if row["mean_absolute_gap"]
     ]
+    seeds = _seeds(int(row["seeds"]) for row in rows if row["mean_absolute_gap"])
     header = ("curve", "quantity, %", "epochs", "mean gap", "signed", "report at the last", "ours", "chosen on it")
     missing = (
         f" {summary['runs_missing']} runs of the full profile are missing or unfinished: "
@@ -340,7 +351,7 @@ def nearness_table(published: Path) -> str:
         [
             *markdown_rows(header, cells, (2, 3, 4, 5, 6)),
             "",
-            f"*{_scale(summary)}. All curves: [nearness.csv](results/full/nearness.csv). Again: "
+            f"*{_scale(summary, seeds)}. All curves: [nearness.csv](results/full/nearness.csv). Again: "
             f"`{summary['figure_command']}`, with the figure's number."
             f"{missing if summary['runs_missing'] else ''}*",
             "",

@@ -160,9 +160,9 @@ def picture(path: Path, alternative: str, caption: str, is_inside: bool) -> str:
     return f"<figure>{frame}<figcaption>{text(caption)}</figcaption></figure>"
 
 
-def missing(what: str, command: str) -> str:
-    """In place of what has not been made: the command that makes it."""
-    return f'<p class="missing">{text(what)} To make it: <code>{text(command)}</code></p>'
+def missing(what: str, to_do: str, command: str) -> str:
+    """What has not been made, or not whole, and the command that makes it."""
+    return f'<p class="missing">{text(what)} {text(to_do)} <code>{text(command)}</code></p>'
 
 
 def page(title: str, opening: Sequence[str], sections: Sequence[Section], has_pictures_inside: bool) -> str:

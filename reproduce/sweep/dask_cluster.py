@@ -256,7 +256,8 @@ def check_scheduler(address: str) -> str:
     def ask() -> str:
         # Where nothing listens, the system says so at once; Dask would try again until its time is up.
         socket.create_connection(get_address_host_port(address)).close()
-        return asyncio.run(_identity(address))
+        # Nobody waits for this any more by then; the thread is to end.
+        return asyncio.run(asyncio.wait_for(_identity(address), 2 * SECONDS_TO_CONNECT))
 
     with _quiet():
         try:

@@ -341,7 +341,7 @@ class _Sweep:
             self.board.finish(task.job.key, outcome)
 
     def _stop(self, sweep: str) -> None:
-        """Have the workers save what they do of ours, and begin no more of it."""
+        """Have the workers save what they do of ours, and take back the rest."""
         self.board.say("stopping: each run ends its step and is saved")
         with contextlib.suppress(Exception):
             answers = self._ask_workers(SECONDS_TO_ANSWER_WHEN_STOPPING, dask_worker.stop, sweep)
@@ -350,6 +350,8 @@ class _Sweep:
                 return
             running = set(filter(None, answers.values()))
             of_ours = [future for future, task in self.given.values() if task.job.key in running]
+            rest = [future for future, task in self.given.values() if task.job.key not in running]
+            Call(partial(self.client.cancel, rest)).answer(SECONDS_TO_ANSWER_WHEN_STOPPING)
             deadline = time.monotonic() + SECONDS_TO_SAVE
             while time.monotonic() < deadline and not all(future.done() for future in of_ours):
                 time.sleep(0.05)

@@ -157,7 +157,6 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
         return failure(error)
     except Exception as error:  # whatever one run dies of, the others go on
         if explained(error) is None:  # a fault of this package, which its first line does not find
-            for line in traceback.format_exc().splitlines():
-                emit((key, "line", line))
+            emit((key, "line", f"{task.label}:\n{traceback.format_exc()}"))
         return failure(error)
     return ending(history)

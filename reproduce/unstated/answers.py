@@ -190,10 +190,10 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped, but not "
         "after a single epoch. Its gap is that of the epochs until then, and not to be compared with gaps over more. "
         "This rule looks at the first epochs only. A candidate that was stopped may have been trained on for another "
-        "reason: the last column has the gap over all epochs that each candidate has. The nearest candidate so far is "
-        "the full profile's default. It is settled only when all others have been compared to the end of the report's "
-        "curves or stopped; the table below says where it is not. Settings are chosen on train errors alone, where "
-        "the report shows any; its test curves are left to tell how near we are.",
+        "reason: the last column has the gap over all epochs that each candidate has. Where the table below says "
+        "*inferred*, the candidate that is nearest so far, or one as near, is the full profile's default. It is "
+        "settled only when all others have been compared to the end of the report's curves or stopped. Settings are "
+        "chosen on train errors alone, where the report shows any; its test curves are left to tell how near we are.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
         f"{seeds}; {made_with}. Written by `python -m reproduce infer` or `make publish`.",
@@ -252,7 +252,8 @@ def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
     if not panels:
         return None
     caption = [
-        "✓: nearest in the mean of a question's curves; several where they differ by less than the curves are known. "
+        "✓: nearest in the mean of a question's curves; several where they differ by less than the accuracy of "
+        "the curves. "
         "Gap: mean distance from the report's curve, in points, over the epochs that candidates are compared on.",
         f"Ours: {options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, "
         f"{counted(scale.seeds, 'seed')}.",

@@ -153,7 +153,7 @@ def test_compare_prints_every_figure_that_is_there(tmp_path, trained, no_ink, ca
     assert printed.count(DATASET.name) == 8
     assert printed.count("±: half") == printed.count("tau: Kendall's") == 1
     assert "Figure 10 has not been trained with these settings: make figure-10 PROFILE=smoke" in printed
-    assert "Figure 9 is of 1 of 2 seeds: make figure-9 PROFILE=smoke" in printed
+    assert "Figure 9 is compared with 1 of 2 seeds; for all: make figure-9 PROFILE=smoke" in printed
     with (drawn(tmp_path) / "comparison.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["figure"] for row in rows} == {str(number) for number in range(2, 10)}

@@ -318,11 +318,21 @@ def test_a_figure_is_drawn_from_the_seeds_that_all_of_its_runs_have(tmp_path):
     assert (seeds["6"], seeds["8"], "9" in seeds) == ("3", "1", False)
     page = html_text(out / "report.html")
     assert "1 to 3 seeds" in page
-    assert "With 1 of 3 seeds: 1 of its 9 runs are missing or unfinished. To make it: make figure-8 " in page
+    assert "With 1 of 3 seeds: 1 of its 9 runs are missing or unfinished. For all: make figure-8 " in page
     assert "Not here: 3 of its 6 runs are missing or unfinished. To make it: make figure-9 " in page
-    assert "Of these figure 8 with fewer than 3 seeds, as many as are complete." in page
-    summary = json.loads((out / "summary.json").read_text())
-    assert (summary["seeds"], summary["fewest_seeds"]) == (3, 1)
+    assert "With fewer seeds: figure 8 ; of 3 seeds those are missing for which a run is missing" in page
+    # All pictures lie in the folder of what was asked for.
+    assert len(list((tmp_path / "results").glob("*/figure-8.png"))) == 2
+
+
+def test_seeds_that_no_figure_has_are_not_told_of(tmp_path):
+    options = made_up.options(tmp_path / "results", seeds=3)
+    made_up.fill(replace(options, seeds=1), errors_as_claimed, REAL)
+    publication.publish(tmp_path / "evening", Study(options, REAL))
+    assert {row["seeds"] for row in rows(tmp_path / "evening" / "comparison.csv")} == {"1"}
+    assert "of the report&#x27;s, 1 seed." in html_text(tmp_path / "evening" / "report.html")
+    text = headline.headline(tmp_path)
+    assert ", 1 seed, compared at epoch 3" in text
 
 
 def html_text(path):
@@ -385,15 +395,9 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
     }
     for profile, lines in comparisons.items():
         (tmp_path / profile).mkdir()
-        (tmp_path / profile / "comparison.csv").write_text("\n".join([header, *lines]))
-        summary = {
-            "train_images": 50_000,
-            "width": 0.25,
-            "batch_size": 100,
-            "seeds": 1,
-            "fewest_seeds": 1,
-            "data": "some data",
-        }
+        with_seeds = [f"{line},{3 if line.startswith('8') else 2}" for line in lines]
+        (tmp_path / profile / "comparison.csv").write_text("\n".join([f"{header},seeds", *with_seeds]))
+        summary = {"train_images": 50_000, "width": 0.25, "batch_size": 100, "seeds": 3, "data": "some data"}
         (tmp_path / profile / "summary.json").write_text(json.dumps(summary))
     near = "figure,panel,series,quantity,epochs_compared,epochs_in_report,last_epoch_compared"
     near += ",mean_absolute_gap,mean_gap,runs,chosen_on"
@@ -410,7 +414,7 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
     text = headline.headline(tmp_path)
     assert "**In 4 of 6 panels our curves are in the report's order; guessing would give 3.**" in text
     assert "In 1 of the 4 all curves are also within 15 points of the report's, and more than 2.9 points" in text
-    assert "50,000 images, some data, 0.25 of the width, batches of 100, 1 seed, compared at epoch 6 or 7" in text
+    assert "50,000 images, some data, 0.25 of the width, batches of 100, 2 to 3 seeds, compared at epoch 6 or 7" in text
     # At epoch 10, the last one of both, x1 is ahead.
     assert "| 2 depth: train error | x2, x1 | the same, *far*, *close* | x1, x2; gaps: x1 18.9 lower, x2 1.0 |" in text
     assert "| 4 dropout: train error | a, b | the same |  |" in text
