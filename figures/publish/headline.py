@@ -58,8 +58,10 @@ def headline(published: Path) -> str:
     if (full / "nearness.csv").exists():
         parts.append(f"- **How near?** {_near_in_words(full)} [Every curve](docs/nearness.md).")
     figures, claims = len(FIGURES) + 1, len(CLAIMS)
+    in_words, *named = _claims_in_words(published)
     parts += [
-        f"- **Which claims hold?** {_claims_in_words(published)} [Each claim](docs/claims.md).",
+        f"- **Which claims hold?** {in_words} [Each claim](docs/claims.md).",
+        *(f"  - {line}" for line in named),
         f"- **How do I get it?** {figures} figures, 3 tables and {claims} claims are made by one command each, and go "
         "on where they were stopped.",
         "",
@@ -170,12 +172,27 @@ def _gap_in_words(row: dict[str, str]) -> str:
     return f"{row['series']} {float(row['mean_absolute_gap']):.1f}{side}"
 
 
-def _claims_in_words(published: Path) -> str:
-    """The verdicts of the largest scale at which any claim has been decided by runs."""
+def _claims_in_words(published: Path) -> list[str]:
+    """The verdicts of the largest scale at which any claim has been decided by runs, and the claims that were."""
     for profile in reversed(ON_ALL_IMAGES):
         claims = rows_of(published / profile / "claims.csv")
-        if any(c["verdict"] in (REPRODUCED, CONTRADICTED) for c in claims if c["report_decision"] != ARITHMETIC):
-            return f"{counts_in_words(claims)} ({profile} profile)"
+        by_runs = [claim for claim in claims if claim["report_decision"] != ARITHMETIC]
+        decided = {
+            verdict: [claim for claim in by_runs if claim["verdict"] == verdict]
+            for verdict in (REPRODUCED, CONTRADICTED)
+        }
+        if any(decided.values()):
+            # Those on times have none.
+            seeds = [number for of_verdict in decided.values() for number in map(_seeds_of, of_verdict) if number]
+            of_seeds = f", {_seeds(seeds)}" if seeds else ""
+            return [
+                f"{counts_in_words(claims)} ({profile} profile{of_seeds})",
+                *(
+                    f"{verdict}: {'; '.join(claim['statement'].rstrip('.') for claim in of_verdict)}"
+                    for verdict, of_verdict in decided.items()
+                    if of_verdict
+                ),
+            ]
     # What the report's own curves say is the same at every scale.
     claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
     counts = Counter(claim["report_decision"] for claim in claims)
@@ -183,7 +200,7 @@ def _claims_in_words(published: Path) -> str:
         f"{counts[decision]} {words[counts[decision] > 1]}" for decision, words in IN_WORDS.items() if counts[decision]
     )
     alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
-    return f"Our runs decide none yet: that takes three runs of each network.{alone}"
+    return [f"Our runs decide none yet: that takes three runs of each network.{alone}"]
 
 
 def _near_in_words(full: Path) -> str:

@@ -364,7 +364,10 @@ def test_the_pages_are_written_from_the_published_files(published, tmp_path):
     claims = rows(docs / "results" / "overnight" / "claims.csv")
     tried = [row for row in claims if row["verdict"] != "not tested"]
     assert sum(line.startswith("| ") for line in pages[1].read_text().splitlines()) == len(tried) + 2
-    assert "(overnight profile)" in pages[0].read_text()
+    decided = [row for row in tried if row["verdict"] == "reproduced" and row["report_decision"] != "arithmetic"]
+    readme = pages[0].read_text()
+    assert "(overnight profile)" in readme
+    assert f"  - reproduced: {'; '.join(row['statement'].rstrip('.') for row in decided)}\n" in readme
 
 
 def test_a_demonstration_decides_nothing(published, tmp_path):

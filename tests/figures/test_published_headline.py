@@ -139,7 +139,13 @@ def test_which_claims_hold():
         counts = Counter(claim["verdict"] for claim in claims if claim["report_decision"] != "arithmetic")
         if counts["reproduced"] + counts["contradicted"]:
             expected = [f"{counts[word]} {word}" for word in ("reproduced", "contradicted") if counts[word]]
-            assert all(text in README.replace("**", "") for text in (*expected, f"({profile} profile)"))
+            assert all(text in README.replace("**", "") for text in (*expected, f"({profile} profile"))
+            for claim in claims:
+                is_decided = claim["verdict"] in ("reproduced", "contradicted")
+                if is_decided and claim["report_decision"] != "arithmetic":
+                    line = re.search(rf"^  - {claim['verdict']}: .*", README, re.MULTILINE)
+                    assert line, claim["id"]
+                    assert claim["statement"].rstrip(".") in line[0]
             return
     assert "Our runs decide none yet" in README
 
