@@ -185,8 +185,11 @@ def _claims_in_words(published: Path) -> list[str]:
             # Those on times have none.
             seeds = [number for of_verdict in decided.values() for number in map(_seeds_of, of_verdict) if number]
             of_seeds = f", {_seeds(seeds)}" if seeds else ""
+            summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
+            epochs = counted(summary["epochs"], "epoch") if summary["epochs"] else "the report's epochs"
             return [
-                f"{counts_in_words(claims)} ({profile} profile{of_seeds})",
+                f"{counts_in_words(claims)} Our runs are of the {profile} profile: {summary['width']:g} of the width, "
+                f"{epochs}{of_seeds}.",
                 *(
                     f"{verdict}: {'; '.join(claim['statement'].rstrip('.') for claim in of_verdict)}"
                     for verdict, of_verdict in decided.items()

@@ -366,7 +366,7 @@ def test_the_pages_are_written_from_the_published_files(published, tmp_path):
     assert sum(line.startswith("| ") for line in pages[1].read_text().splitlines()) == len(tried) + 2
     decided = [row for row in tried if row["verdict"] == "reproduced" and row["report_decision"] != "arithmetic"]
     readme = pages[0].read_text()
-    assert "(overnight profile)" in readme
+    assert "Our runs are of the overnight profile: 0.0625 of the width, 4 epochs." in readme
     assert f"  - reproduced: {'; '.join(row['statement'].rstrip('.') for row in decided)}\n" in readme
 
 

@@ -139,7 +139,7 @@ def test_which_claims_hold():
         counts = Counter(claim["verdict"] for claim in claims if claim["report_decision"] != "arithmetic")
         if counts["reproduced"] + counts["contradicted"]:
             expected = [f"{counts[word]} {word}" for word in ("reproduced", "contradicted") if counts[word]]
-            assert all(text in README.replace("**", "") for text in (*expected, f"({profile} profile"))
+            assert all(text in README.replace("**", "") for text in (*expected, f"of the {profile} profile:"))
             for claim in claims:
                 is_decided = claim["verdict"] in ("reproduced", "contradicted")
                 if is_decided and claim["report_decision"] != "arithmetic":
