@@ -47,6 +47,7 @@ class Measured:
         seeds: those that are complete, and in `curves`.
         images, epochs: by role, how many images each value counts, and how many epochs are compared.
         arms: by the runs of each setting, how far it is compared with the report's.
+        is_too_early: whether the report's own curves decide otherwise over our epochs than at their end.
         note: what is missing, if anything is.
     """
 
@@ -59,6 +60,7 @@ class Measured:
     images: Mapping[str, int] = field(default_factory=dict)
     epochs: Mapping[str, int] = field(default_factory=dict)
     arms: Mapping[tuple[str, ...], Arm] = field(default_factory=dict)
+    is_too_early: bool = False
     note: str = ""
 
     @property
@@ -84,8 +86,8 @@ class Measured:
 
     @property
     def is_in_regime(self) -> bool:
-        """Whether each of its settings is as far with the training set as the report's."""
-        return all(arm.is_in_regime for arm in self.arms.values())
+        """Whether each of its settings is as far with the training set as the report's, and long enough trained."""
+        return not self.is_too_early and all(arm.is_in_regime for arm in self.arms.values())
 
     def diverged(self) -> int:
         """How many of its runs diverged."""
@@ -170,11 +172,14 @@ class Decision:
     note: str
 
 
-def measure(comparison: Comparison, study: Study, times: Times, shown: Sequence[tuple[Series, Curve]]) -> Measured:
+def measure(
+    comparison: Comparison, study: Study, times: Times, shown: Sequence[tuple[Series, Curve]], spread: Spread
+) -> Measured:
     """A comparison, from what the results store and the measured times hold.
 
     Args:
         shown: the report's train error curves.
+        spread: how far runs of one setting lie apart.
     """
     if comparison.computed:
         return Measured(comparison, {}, value=comparison.computed())
@@ -214,6 +219,7 @@ def measure(comparison: Comparison, study: Study, times: Times, shown: Sequence[
         images={role: sizes[series.quantity.split()[0]] for role, series in comparison.curves.items()},
         epochs={role: lengths[role] for role in comparison.curves},
         arms=arms,
+        is_too_early=is_too_early(comparison, spread, lengths),
         note=f"{wanted - len(complete)} of {wanted} seeds are missing" if len(complete) < wanted else "",
     )
 
@@ -239,13 +245,23 @@ def decide_on_report(effect: float, claimed: tuple[float, float], noise: float) 
     return DOES_NOT_HOLD if effect < claimed[0] - margin or effect > claimed[1] + margin else WITHIN_NOISE
 
 
-def _on_report(comparison: Comparison, spread: Spread) -> tuple[float, float, str]:
-    """The effect on the report's own curves, its standard deviation from run to run, and what that decides."""
+def _on_report(
+    comparison: Comparison, spread: Spread, epochs: Mapping[str, int] | None = None
+) -> tuple[float, float, str]:
+    """The effect on the report's own curves, its standard deviation from run to run, and what that decides.
+
+    Args:
+        epochs: by role, how many epochs of them to take; by default all.
+    """
     if comparison.computed:
         return comparison.computed(), 0.0, ARITHMETIC
     found = {role: report_curve(series) for role, series in comparison.curves.items()}
-    curves = {role: curve for role, curve in found.items() if curve is not None}
-    if not curves or len(curves) < len(found):
+    curves = {
+        role: curve if epochs is None else _first(curve, epochs[role])
+        for role, curve in found.items()
+        if curve is not None
+    }
+    if not curves or len(curves) < len(found) or not all(len(curve.epochs) for curve in curves.values()):
         return math.nan, math.nan, NO_CURVE
 
     def deviation(role: str, values: np.ndarray) -> np.ndarray:
@@ -254,6 +270,20 @@ def _on_report(comparison: Comparison, spread: Spread) -> tuple[float, float, st
     effect = float(comparison.effect(curves)[0])
     noise = math.sqrt(noise_variance(comparison.effect, curves, deviation))
     return effect, noise, decide_on_report(effect, comparison.claimed, noise)
+
+
+def is_too_early(comparison: Comparison, spread: Spread, epochs: Mapping[str, int]) -> bool:
+    """Whether the report's own curves, cut after so many epochs, decide otherwise than at their end.
+
+    Runs that are as short cannot tell then whether the report is right: its sentences are about the end.
+    """
+    return _on_report(comparison, spread, epochs)[2] != _on_report(comparison, spread)[2]
+
+
+def _first(curve: Curve, epochs: int) -> Curve:
+    """What a curve has of the first epochs."""
+    is_early = curve.epochs < epochs
+    return curve._replace(epochs=curve.epochs[is_early], values=curve.values[:, is_early])
 
 
 def _outcome(one: Measured, estimate: Estimate, spread: Spread) -> Outcome:
@@ -292,7 +322,7 @@ def decide_all(claims: Iterable[Claim], study: Study, times: Times, shown: Seque
     """
     claims = list(claims)
     report, spread = train_curves(shown), spread_of(study, shown)
-    by_claim = [[measure(comparison, study, times, report) for comparison in claim.comparisons] for claim in claims]
+    by_claim = [[measure(one, study, times, report, spread) for one in claim.comparisons] for claim in claims]
     everything = [one for of_claim in by_claim for one in of_claim]
     comparisons = len({one.identity for one in everything if one.value is None})
     estimates = estimate_all(everything, comparisons)
@@ -354,7 +384,10 @@ def _decision(
         arms = dict.fromkeys(
             arm for outcome in outcomes_deciding for arm in outcome.arms.values() if not arm.is_in_regime
         )
-        notes.append(f"too far from the report: {', '.join(arm.text for arm in arms)}")
+        if arms:
+            notes.append(f"too far from the report: {', '.join(arm.text for arm in arms)}")
+        if any(one.is_too_early for one in deciding):
+            notes.append("too early: over these epochs the report's own curves decide otherwise than at their end")
     elif verdict == INCONCLUSIVE and evidence.p < significance.SIGNIFICANCE:
         notes.append(f"significant alone, but not among {comparisons} comparisons")
     for on_report in (DOES_NOT_HOLD, NO_CURVE, WITHIN_NOISE, HOLDS, ARITHMETIC):

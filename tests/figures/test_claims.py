@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from figures.claims import measures, regime
+from figures.claims import decide, measures, regime
 from figures.claims.decide import (
     ARITHMETIC,
     DOES_NOT_HOLD,
@@ -44,6 +44,7 @@ IDS = (
 )
 EXACT = {"table-2": REPRODUCED, "memory-table": CONTRADICTED, "filter-parameters": REPRODUCED}
 NO_TIMES = Times({})
+REAL_RULE = decide.is_too_early
 
 
 def errors_as_claimed(experiment):
@@ -87,8 +88,16 @@ def fill(chosen, world):
     made_up.fill(chosen, world, MANY_IMAGES)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def four_epochs_are_enough():
+    """The made-up worlds are over after four epochs; the report's own curves are not, and would rule them out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decide, "is_too_early", lambda *_: False)
+        yield
+
+
 @pytest.fixture(scope="module")
-def as_claimed(tmp_path_factory):
+def as_claimed(four_epochs_are_enough, tmp_path_factory):
     chosen = made_up.options(tmp_path_factory.mktemp("as claimed"))
     fill(chosen, errors_as_claimed)
     return verdicts(chosen, made_up.times(chosen, seconds_as_claimed, dataset=MANY_IMAGES))
@@ -500,3 +509,34 @@ def test_the_decisions_of_a_claim_count_all_of_its_comparisons(as_claimed):
         assert len(decision.outcomes) == len(decision.claim.comparisons)
         assert decision.decisive in decision.outcomes
     assert runs_for("claims", Study(made_up.options("unused", seeds=1), DATASET))
+
+
+@pytest.mark.parametrize(
+    ("claim", "epochs", "expected"),
+    [
+        # At epoch 7 the report's own network without dropout is 17 points ahead, at its end within noise.
+        ("dropout-test-error", 8, True),
+        ("dropout-test-error", 21, False),
+        # With batch normalization it is ahead all the time.
+        ("bn-accuracy", 8, False),
+        # No epoch of the report's: its curves of figure 5 begin at epoch 1.
+        ("dropout-test-error", 1, True),
+        ("bn-initialization", 8, False),
+    ],
+)
+def test_runs_are_too_short_where_the_report_s_own_curves_decide_otherwise(claim, epochs, expected, monkeypatch):
+    monkeypatch.undo()
+    (found,) = (one for one in CLAIMS if one.id == claim)
+    comparison = found.comparisons[-1]
+    lengths = dict.fromkeys((*comparison.curves, *comparison.times), epochs)
+    assert REAL_RULE(comparison, report_spread(), lengths) == expected
+
+
+def test_a_claim_whose_runs_are_too_short_is_out_of_regime(tmp_path, monkeypatch):
+    monkeypatch.setattr(decide, "is_too_early", REAL_RULE)
+    chosen = made_up.options(tmp_path)
+    fill(chosen, errors_as_claimed)
+    found = verdicts(chosen)
+    assert found["dropout-test-error"].verdict == OUT_OF_REGIME
+    assert "too early: over these epochs the report's own curves decide otherwise" in found["dropout-test-error"].note
+    assert found["dropout-train-error"].verdict == REPRODUCED
