@@ -29,6 +29,8 @@ def started(folder, epochs, train_size=40):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # Where the tests themselves run under `nohup`, SIGHUP would stay ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     for line in process.stdout:
         if "Epoch" in line:
