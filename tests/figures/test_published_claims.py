@@ -9,6 +9,7 @@ import json
 import math
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -386,31 +387,31 @@ def test_the_regime(published):
 def is_too_early(row):
     """Whether the report's own curves, cut after as many epochs as ours have, decide otherwise than at their end."""
     epochs = dict(part.split("=")[::2][:2] for part in fields(row["arms"]))
-    return decision_of_report(row, {role: int(count) for role, count in epochs.items()}) != decision_of_report(row)
+    return on_report(row, {role: int(count) for role, count in epochs.items()})[0] != on_report(row)[0]
 
 
-def decision_of_report(row, epochs=None):
-    """What the report's own curves decide, and by which effect and margin."""
-    spread = dict(zip(("train", "test"), run_to_run(), strict=True))
+def on_report(row, epochs=None):
+    """What the report's own curves decide, over all or so many epochs, by which effect, and within which margin."""
     roles = [part.split("=")[0] for part in fields(row["arms"])]
     named = dict(part.split("=") for part in fields(row["report_curves"]))
     curves = {role: report_curve(*names.split("|")) for role, names in named.items()}
     if set(curves) != set(roles) or any(curve is None for curve in curves.values()):
-        return "no curve"
+        return "no curve", None, None
     kept = {role: c[:, c[0] < (epochs[role] if epochs else np.inf)] for role, c in curves.items()}
     if not all(c.size for c in kept.values()):
-        return "no curve"
+        return "no curve", None, None
     curves = {role: (named[role].split("|")[3], c[0], c[1][None]) for role, c in kept.items()}
     measure = MEASURES[row["function"]]
     effect = float(measure(curves)[0])
+    spread = dict(zip(("train", "test"), run_to_run(), strict=True))
     apart = {role: math.hypot(spread[c[0].split()[0]], 0.1) for role, c in curves.items()}
     margin = 2 * math.sqrt(noise(measure, curves, apart))
     low, high = float(row["claimed_low"] or "-inf"), float(row["claimed_high"] or "inf")
-    if low + margin < effect < high - margin:
-        return "holds"
-    return "does not hold" if effect < low - margin or effect > high + margin else "within run-to-run noise"
+    holds, fails = low + margin < effect < high - margin, effect < low - margin or effect > high + margin
+    return "holds" if holds else "does not hold" if fails else "within run-to-run noise", effect, margin
 
 
+@cache
 def run_to_run():
     """Train and test: from full-scale seeds that are published, else from the report's two pairs."""
     folder = ROOT / "docs" / "results" / "full"
@@ -441,25 +442,14 @@ def run_to_run():
 
 
 def test_the_report_s_own_curves(published):
-    spread = dict(zip(("train", "test"), run_to_run(), strict=True))
     for row in published.effects:
-        roles = [part.split("=")[0] for part in fields(row["arms"])] or []
-        named = dict(part.split("=") for part in fields(row["report_curves"]))
         if row["repeats"] == "exact":
             assert row["report_decision"] == "arithmetic"
             continue
-        curves = {role: report_curve(*names.split("|")) for role, names in named.items()}
-        if set(curves) != set(roles) or any(curve is None for curve in curves.values()):
+        expected, effect, margin = on_report(row)
+        if effect is None:
             assert (row["report_decision"], row["report_effect"]) == ("no curve", "")
             continue
-        curves = {role: (named[role].split("|")[3], c[0], c[1][None]) for role, c in curves.items()}
-        measure = MEASURES[row["function"]]
-        effect = float(measure(curves)[0])
-        apart = {role: math.hypot(spread[c[0].split()[0]], 0.1) for role, c in curves.items()}
-        margin = 2 * math.sqrt(noise(measure, curves, apart))
-        low, high = float(row["claimed_low"] or "-inf"), float(row["claimed_high"] or "inf")
         assert float(row["report_effect"]) == pytest.approx(effect, **CLOSE)
         assert 2 * float(row["report_noise"]) == pytest.approx(margin, **CLOSE)
-        holds, fails = low + margin < effect < high - margin, effect < low - margin or effect > high + margin
-        expected = "holds" if holds else "does not hold" if fails else "within run-to-run noise"
         assert row["report_decision"] == expected, row["claim"]
