@@ -15,6 +15,7 @@ from typing import Any
 import chainer
 import numpy as np
 from chainer import backend
+from chainer.backends import cuda
 from chainer.functions.connection.convolution_2d import Convolution2DFunction, Convolution2DGradW
 from chainer.functions.connection.deconvolution_2d import Deconvolution2DFunction
 from chainer.functions.math.sum import Sum
@@ -22,6 +23,7 @@ from chainer.functions.normalization.batch_normalization import GeneralBatchNorm
 from chainer.utils import conv
 
 from reproduce import engine
+from reproduce.engine import cudnn
 
 IMAGES_AND_PIXELS = (0, 2, 3)
 
@@ -32,6 +34,11 @@ def convolution(node: Any, x: Any, weights: Any, bias: Any) -> tuple[Any]:
     Args:
         bias: (C',), or None.
     """
+    if _has_cudnn(node, x):
+        y = cudnn.convolution(x, weights, _geometry(node))
+        if bias is not None:
+            y += bias[:, None, None]
+        return (y,)
     xp = backend.get_array_module(x)
     unfolded = _unfolded(node, x, weights.shape[2:])
     images, height, width = len(x), *unfolded.shape[4:]
@@ -43,6 +50,8 @@ def convolution(node: Any, x: Any, weights: Any, bias: Any) -> tuple[Any]:
 
 def weight_gradient(node: Any, x: Any, gy: Any) -> tuple[Any] | None:
     """The gradient of a convolution's weights, or None where one large product is faster: few pixels, many channels."""
+    if _has_cudnn(node, x):
+        return (cudnn.weight_gradient(x, gy, (gy.shape[1], x.shape[1], node.kh, node.kw), _geometry(node)),)
     xp = backend.get_array_module(x)
     images, channels, height, width = gy.shape
     if height * width < channels:
@@ -58,6 +67,9 @@ def input_gradient(node: Any, gy: Any, weights: Any, bias: Any) -> tuple[Any] | 
     """The gradient of a convolution's input, which Chainer takes for a deconvolution of the output's gradient."""
     if bias is not None:
         return None
+    if _has_cudnn(node, gy):
+        inputs = (len(gy), weights.shape[1], node.outh, node.outw)
+        return (cudnn.input_gradient(gy, weights, inputs, _geometry(node)),)
     xp = backend.get_array_module(gy)
     images, channels, height, width = gy.shape
     turned = weights.reshape(channels, -1).T
@@ -80,6 +92,14 @@ def scale_and_shift_gradients(
 ) -> tuple[Any, Any]:
     """Of batch normalization's beta and gamma, in this order as in Chainer: two arrays (C,)."""
     return _sum(gy), _sum(gy * x_hat)
+
+
+def _has_cudnn(node: Any, x: Any) -> bool:
+    return isinstance(x, cuda.ndarray) and not node.cover_all and cudnn.library() is not None
+
+
+def _geometry(node: Any) -> cudnn.Geometry:
+    return cudnn.Geometry((node.ph, node.pw), (node.sy, node.sx), (node.dy, node.dx))
 
 
 def _unfolded(node: Any, x: Any, window: tuple[int, ...]) -> Any:

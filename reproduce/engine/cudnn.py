@@ -1,0 +1,197 @@
+"""cuDNN's convolutions of CuPy's arrays, called in cuDNN's library itself: CuPy offers no cuDNN from its version 14 on.
+
+The functions and their constants are those of cuDNN's own header `cudnn_cnn.h`, versions 8 and 9. Products are float32
+throughout, never rounded to TF32, and of cuDNN's ways of computing only those are used whose sums come in the same
+order each time.
+"""
+
+import ctypes
+import functools
+import importlib.util
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from chainer.backends import cuda
+from chainer.utils import conv
+
+VERSIONS = (9, 8)
+NCHW, FLOAT, CROSS_CORRELATION, FMA_MATH = 0, 0, 1, 3
+# Room that a way of computing may take for itself: enough for the fastest ones at batches of 500, little on any GPU.
+MOST_WORKSPACE = 2 << 30
+
+_ONE, _ZERO = ctypes.c_float(1), ctypes.c_float(0)
+_handles = threading.local()
+
+
+class _Algorithm(ctypes.Structure):
+    """`cudnnConvolutionFwdAlgoPerf_t`, and its like for the two gradients."""
+
+    _fields_ = (
+        ("algorithm", ctypes.c_int),
+        ("status", ctypes.c_int),
+        ("time", ctypes.c_float),
+        ("memory", ctypes.c_size_t),
+        ("determinism", ctypes.c_int),
+        ("math_type", ctypes.c_int),
+        ("reserved", ctypes.c_int * 3),
+    )
+
+
+class _Plan(NamedTuple):
+    """How one convolution of these shapes, or one of its gradients, is computed."""
+
+    convolution: ctypes.c_void_p
+    images: ctypes.c_void_p
+    filters: ctypes.c_void_p
+    outputs: ctypes.c_void_p
+    algorithm: int
+    workspace: int
+
+
+class Geometry(NamedTuple):
+    """Each of the three is (vertical, horizontal), in pixels."""
+
+    padding: tuple[int, int]
+    stride: tuple[int, int]
+    dilation: tuple[int, int]
+
+    def outputs(self, images: tuple[int, ...], filters: tuple[int, ...]) -> tuple[int, ...]:
+        """The outputs' shape (N, C', H', W') of images (N, C, H, W) and filters (C', C, k, k)."""
+        height, width = (
+            conv.get_conv_outsize(size, filter_size, stride, padding, d=dilation)
+            for size, filter_size, stride, padding, dilation in zip(
+                images[2:], filters[2:], self.stride, self.padding, self.dilation, strict=True
+            )
+        )
+        return images[0], filters[0], height, width
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """cuDNN, from NVIDIA's package for Python or else from where the machine keeps its libraries; None without it."""
+    nvidia = importlib.util.find_spec("nvidia")
+    places = nvidia.submodule_search_locations if nvidia else None
+    folders = [Path(place, "cudnn", "lib") for place in places or ()]
+    for version in VERSIONS:
+        name = f"libcudnn.so.{version}"
+        for path in (*(str(folder / name) for folder in folders), name):
+            try:
+                cudnn = ctypes.CDLL(path)
+            except OSError:
+                continue
+            cudnn.cudnnGetErrorString.restype = ctypes.c_char_p
+            return cudnn
+    return None
+
+
+def convolution(x: Any, weights: Any, geometry: Geometry) -> Any:
+    """A convolution's output: (N, C, H, W) and (C', C, k, k) to (N, C', H', W'), float32 all."""
+    x, weights = cuda.cupy.ascontiguousarray(x), cuda.cupy.ascontiguousarray(weights)
+    y = cuda.cupy.empty(geometry.outputs(x.shape, weights.shape), np.float32)
+    plan = _plan("Forward", x.shape, weights.shape, geometry, x.device.id)
+    _compute("Forward", plan, (plan.images, x), (plan.filters, weights), (plan.outputs, y))
+    return y
+
+
+def weight_gradient(x: Any, gy: Any, filters: tuple[int, ...], geometry: Geometry) -> Any:
+    """The gradient of a convolution's weights, (C', C, k, k) = `filters`."""
+    x, gy = cuda.cupy.ascontiguousarray(x), cuda.cupy.ascontiguousarray(gy)
+    found = cuda.cupy.empty(filters, np.float32)
+    plan = _plan("BackwardFilter", x.shape, filters, geometry, x.device.id)
+    _compute("BackwardFilter", plan, (plan.images, x), (plan.outputs, gy), (plan.filters, found))
+    return found
+
+
+def input_gradient(gy: Any, weights: Any, images: tuple[int, ...], geometry: Geometry) -> Any:
+    """The gradient of a convolution's input, (N, C, H, W) = `images`."""
+    gy, weights = cuda.cupy.ascontiguousarray(gy), cuda.cupy.ascontiguousarray(weights)
+    found = cuda.cupy.empty(images, np.float32)
+    plan = _plan("BackwardData", images, weights.shape, geometry, gy.device.id)
+    _compute("BackwardData", plan, (plan.filters, weights), (plan.outputs, gy), (plan.images, found))
+    return found
+
+
+def _call(name: str, *arguments: Any) -> None:
+    cudnn = library()
+    assert cudnn is not None
+    status = getattr(cudnn, name)(*arguments)
+    if status:
+        raise RuntimeError(f"{name}: {cudnn.cudnnGetErrorString(status).decode()}")
+
+
+def _handle(device: int) -> ctypes.c_void_p:
+    """cuDNN's own state, one for each GPU and thread."""
+    known = _handles.__dict__.setdefault("known", {})
+    if device not in known:
+        known[device] = ctypes.c_void_p()
+        _call("cudnnCreate", ctypes.byref(known[device]))
+    _call("cudnnSetStream", known[device], ctypes.c_void_p(cuda.cupy.cuda.get_current_stream().ptr))
+    return known[device]
+
+
+def _descriptor(kind: str, prepare: Callable[[ctypes.c_void_p], None]) -> ctypes.c_void_p:
+    descriptor = ctypes.c_void_p()
+    _call(f"cudnnCreate{kind}Descriptor", ctypes.byref(descriptor))
+    prepare(descriptor)
+    return descriptor
+
+
+def _array(shape: tuple[int, ...]) -> ctypes.c_void_p:
+    return _descriptor("Tensor", lambda found: _call("cudnnSetTensor4dDescriptor", found, NCHW, FLOAT, *shape))
+
+
+def _filters(shape: tuple[int, ...]) -> ctypes.c_void_p:
+    return _descriptor("Filter", lambda found: _call("cudnnSetFilter4dDescriptor", found, FLOAT, NCHW, *shape))
+
+
+def _convolution(geometry: Geometry) -> ctypes.c_void_p:
+    numbers = (*geometry.padding, *geometry.stride, *geometry.dilation)
+
+    def prepare(found: ctypes.c_void_p) -> None:
+        _call("cudnnSetConvolution2dDescriptor", found, *numbers, CROSS_CORRELATION, FLOAT)
+        _call("cudnnSetConvolutionMathType", found, FMA_MATH)
+
+    return _descriptor("Convolution", prepare)
+
+
+# Kept for good: a network has few shapes, and their descriptors take some hundred bytes.
+@functools.cache
+def _plan(direction: str, images: tuple[int, ...], filters: tuple[int, ...], geometry: Geometry, device: int) -> _Plan:
+    described = (_convolution(geometry), _array(images), _filters(filters), _array(geometry.outputs(images, filters)))
+    convolution, image, weights, output = described
+    order = {
+        "Forward": (image, weights, convolution, output),
+        "BackwardFilter": (image, output, convolution, weights),
+        "BackwardData": (weights, output, convolution, image),
+    }[direction]
+    offered, count = (_Algorithm * 10)(), ctypes.c_int()
+    choices = (*order, len(offered), ctypes.byref(count), offered)
+    _call(f"cudnnGetConvolution{direction}Algorithm_v7", _handle(device), *choices)
+    # Fastest first, as cuDNN expects them.
+    for way in offered[: count.value]:
+        if not way.status and way.determinism and way.memory <= MOST_WORKSPACE and way.math_type in (0, FMA_MATH):
+            return _Plan(*described, way.algorithm, way.memory)
+    raise RuntimeError(f"cuDNN offers no convolution ({direction}) for images {images} and filters {filters}")
+
+
+def _compute(direction: str, plan: _Plan, *arrays: tuple[ctypes.c_void_p, Any]) -> None:
+    """Call cuDNN's function of this direction, which takes two arrays and the array that it fills."""
+    first, second, (descriptor, result) = arrays
+    inputs = [found for each, array in (first, second) for found in (each, ctypes.c_void_p(array.data.ptr))]
+    workspace = cuda.cupy.empty(plan.workspace, np.uint8)
+    _call(
+        f"cudnnConvolution{direction}",
+        _handle(result.device.id),
+        ctypes.byref(_ONE),
+        *inputs,
+        plan.convolution,
+        plan.algorithm,
+        ctypes.c_void_p(workspace.data.ptr),
+        ctypes.c_size_t(plan.workspace),
+        ctypes.byref(_ZERO),
+        descriptor,
+        ctypes.c_void_p(result.data.ptr),
+    )
