@@ -75,8 +75,8 @@ setup(
             "axe-core-python>=0.1",
         ],
         "bench": ["torch>=2.1"],
-        # `ctk` brings CUDA's libraries; the machine has to have NVIDIA's driver alone.
-        "cuda12": ["cupy-cuda12x[ctk]>=12"],
-        "cuda13": ["cupy-cuda13x[ctk]>=13.6"],
+        # `ctk` brings CUDA's libraries, but for cuDNN; the machine has to have NVIDIA's driver alone.
+        "cuda12": ["cupy-cuda12x[ctk]>=12", "nvidia-cudnn-cu12>=9"],
+        "cuda13": ["cupy-cuda13x[ctk]>=13.6", "nvidia-cudnn-cu13>=9"],
     },
 )

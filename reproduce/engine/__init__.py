@@ -3,7 +3,7 @@
 Inside `using("fast")`, Chainer's convolutions, batch normalizations, pooling, ReLU, dropout, linear layers and
 optimizer updates on float32 NumPy arrays are computed by this package; whatever it does not cover is left to Chainer.
 Importing this module is cheap: Numba is imported, and Chainer's functions are wrapped, when the engine is first used.
-On a GPU it is no more than `reproduce.engine.gpu`: convolutions and batch normalizations for CuPy without cuDNN.
+On a GPU it is no more than `reproduce.engine.gpu`: cuDNN's convolutions, and batch normalization.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ def resolve(name: str, device: int = -1) -> str:
         return name
     obstacle = None
     if device >= 0:
-        pass
+        obstacle = _obstacle_on_a_gpu()
     elif os.name != "posix":
         obstacle = "the fast engine runs on Linux and macOS; use engine 'auto' or 'chainer'"
     elif importlib.util.find_spec("numba") is None:
@@ -58,6 +58,14 @@ def resolve(name: str, device: int = -1) -> str:
     if obstacle and name == "fast":
         raise ValueError(obstacle)
     return "chainer" if obstacle else "fast"
+
+
+def _obstacle_on_a_gpu() -> str | None:
+    from reproduce.engine import cudnn
+
+    if cudnn.library():
+        return None
+    return "the fast engine calls cuDNN on a GPU, and finds none; the extra cuda12 or cuda13 brings it, or use 'auto'"
 
 
 def current() -> str:

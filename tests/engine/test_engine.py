@@ -1,5 +1,6 @@
 """Which engine runs where: names, contexts, threads, and what stays Chainer's."""
 
+import ctypes
 import json
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from reproduce import engine
+from reproduce.engine import cudnn
 from tests.helpers.processes import run_python
 
 
@@ -29,8 +31,16 @@ def convolve():
 def test_auto_is_the_fast_engine_everywhere():
     assert engine.NAMES == ("auto", "chainer", "fast")
     assert engine.resolve("auto") == engine.resolve("auto", -1) == "fast"
-    assert engine.resolve("auto", 0) == engine.resolve("fast", 0) == "fast"
     assert engine.resolve("chainer", 0) == "chainer"
+
+
+def test_on_a_gpu_the_fast_engine_is_there_where_cudnn_is(monkeypatch):
+    monkeypatch.setattr(cudnn, "library", lambda: ctypes.CDLL(None))
+    assert engine.resolve("auto", 0) == engine.resolve("fast", 0) == "fast"
+    monkeypatch.setattr(cudnn, "library", lambda: None)
+    assert engine.resolve("auto", 0) == "chainer"
+    with pytest.raises(ValueError, match="cuDNN.*extra cuda12 or cuda13"):
+        engine.resolve("fast", 0)
 
 
 @pytest.mark.parametrize("name, device", [("slow", 0), ("slow", -1), ("", -1)])
