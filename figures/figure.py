@@ -116,7 +116,8 @@ def made_from(study: Study, epochs: Iterable[int]) -> str:
     scale, dataset = study.scale, study.dataset
     seeds = counted(scale.seeds, "seed") + (" (band: lowest to highest)" if scale.seeds > 1 else "")
     lengths = sorted(set(epochs))
-    trained = f"{' or '.join(map(str, lengths))} epoch{'s' * (lengths != [1])}"
+    between = " to " if len(lengths) > 2 else " or "
+    trained = f"{between.join(dict.fromkeys(map(str, (lengths[0], lengths[-1]))))} epoch{'s' * (lengths != [1])}"
     return (
         f"Ours: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training and "
         f"{len(dataset.y_test):,} test images, {trained}, {seeds}."

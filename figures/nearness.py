@@ -1,6 +1,5 @@
 """How near our curves are to the report's own, at its scale and with the full profile's settings, as far as runs go."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import takewhile
 from pathlib import Path
@@ -126,11 +125,17 @@ def _row(pair: Pair) -> Sequence[object]:
 
 
 def overlay_picture(pairs: Sequence[Pair], study: Study) -> Figure | None:
-    """Of the figures, the one with the most curves that are mostly there: these over the report's; None if none is."""
-    counts = Counter(_number(pair) for pair in pairs if pair.is_mostly_there)
-    if not counts:
+    """Of the figures, the one with the most curves that are mostly there: these over the report's; None if none is.
+
+    Of those with as many, the one whose curves are the most complete.
+    """
+    shares: dict[int, list[float]] = {}
+    for pair in pairs:
+        if pair.is_mostly_there:
+            shares.setdefault(_number(pair), []).append(len(pair.common) / len(pair.report.epochs))
+    if not shares:
         return None
-    most = min(counts, key=lambda number: (-counts[number], number))
+    most = min(shares, key=lambda number: (-len(shares[number]), -sum(shares[number]), number))
     title = f"Figure {most}. {FIGURES[most].title}, at the report's own scale"
     return nearness_picture([pair for pair in pairs if _number(pair) == most], study, title)
 

@@ -118,7 +118,7 @@ def text_width(text: str, size: float, weight: str = "normal") -> float:
 
 
 def fold(text: str, inches: float, size: float, weight: str = "normal", most: int | None = None) -> list[str]:
-    """Text in lines that are at most so wide; a word that is wider is broken.
+    """Text in lines that are at most so wide; a word that is wider is broken, where it can be in front of a capital.
 
     What does not fit into `most` lines is left out, and the last one ends in an ellipsis.
     """
@@ -135,6 +135,8 @@ def fold(text: str, inches: float, size: float, weight: str = "normal", most: in
             part = next(
                 n for n in range(len(word) - 1, 0, -1) if n == 1 or text_width(word[:n], size, weight) <= inches
             )
+            capitals = [n for n in range(2, part + 1) if word[n].isupper() and word[n - 1].islower()]
+            part = capitals[-1] if capitals else part
             lines.append(word[:part])
             word = word[part:]
             width = text_width(word, size, weight)

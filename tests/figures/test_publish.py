@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from figures.figure import made_from
 from figures.nearness import nearness_picture, overlay_picture, pairs_of
 from figures.publish import exchange, headline
 from figures.publish import folder as publication
@@ -280,6 +281,31 @@ def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_pat
     monkeypatch.undo()
     publication.publish(tmp_path / "docs" / "smoke", Study(options, REAL), page)
     assert "## RMSprop in figures 6 and 7" in page.read_text()
+
+
+@pytest.mark.parametrize("lengths, said", [([1], "1 epoch"), ([8, 8], "8 epochs"), ([25, 8], "8 or 25 epochs")])
+def test_a_picture_says_how_many_epochs_its_curves_have(lengths, said):
+    study = Study(made_up.options(Path("results"), seeds=1), REAL)
+    assert f" test images, {said}, 1 seed." in made_from(study, lengths)
+    assert ", 1 to 25 epochs, 1 seed." in made_from(study, [25, 3, 1])
+
+
+def test_of_figures_with_as_many_curves_the_most_complete_is_the_overlay():
+    study = Study(made_up.options(Path("results"), seeds=1), REAL)
+    empty = {pair.report[:3]: pair for pair in pairs_of(study)}
+
+    def overlay(lengths):
+        pairs = []
+        for pair in empty.values():
+            begun = int(len(pair.report.epochs) * lengths.get(pair.series.figure, 0))
+            epochs = np.arange(begun + pair.report.epochs[0])
+            pairs.append(pair._replace(ours=pair.ours._replace(epochs=epochs, values=np.full((1, len(epochs)), 50.0))))
+        return {text.words for text in texts_of(overlay_picture(pairs, study))}
+
+    assert "Figure 3" in " ".join(overlay({3: 0.8, 6: 0.7}))
+    assert "Figure 6" in " ".join(overlay({3: 0.8, 6: 1.0}))
+    # More curves come first, however far they are.
+    assert "Figure 3" in " ".join(overlay({3: 0.6, 4: 1.0}))
 
 
 def test_a_run_that_is_long_enough_for_one_target_is_not_missing_there(tmp_path, monkeypatch):

@@ -170,6 +170,12 @@ def test_folded_text_fits_and_loses_nothing(text, width):
     assert len(fold(text, width, 8, most=2)) <= 2
 
 
+def test_a_word_that_is_too_long_is_broken_in_front_of_a_capital_where_it_has_one():
+    assert fold("MomentumSGD", text_width("MomentumSG", 8), 8) == ["Momentum", "SGD"]
+    assert fold("MomentumSGD", text_width("Moment", 8), 8)[0] == "Moment"
+    assert fold("MOMENTUM", text_width("MOMEN", 8), 8)[0] == "MOMEN"
+
+
 @given(st.lists(st.tuples(st.floats(-20, 120), st.floats(1, 20)), min_size=1, max_size=6))
 def test_names_stand_apart_and_inside_the_panel(boxes):
     wanted, heights = sorted(place for place, _ in boxes), [height for _, height in boxes]
