@@ -76,7 +76,7 @@ setup(
         ],
         "bench": ["torch>=2.1"],
         # `ctk` brings CUDA's libraries, but for cuDNN; the machine has to have NVIDIA's driver alone.
-        "cuda12": ["cupy-cuda12x[ctk]>=12", "nvidia-cudnn-cu12>=9"],
-        "cuda13": ["cupy-cuda13x[ctk]>=13.6", "nvidia-cudnn-cu13>=9"],
+        "cuda12": ["cupy-cuda12x[ctk]>=12", "nvidia-cudnn-cu12>=9,<10"],
+        "cuda13": ["cupy-cuda13x[ctk]>=13.6", "nvidia-cudnn-cu13>=9,<10"],
     },
 )

@@ -105,9 +105,8 @@ def main() -> None:
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     name = torch.cuda.get_device_name(number) if number >= 0 else "the CPU"
     versions = {found.name: found.version for found in importlib.metadata.distributions() if found.name}
-    packages = [
-        f"{name} {version}" for name, version in versions.items() if name.startswith(("cupy", "torch", "chainer"))
-    ]
+    shown = ("cupy", "torch", "chainer", "nvidia-cudnn")
+    packages = [f"{name} {version}" for name, version in versions.items() if name.startswith(shown)]
     print(f"{name}; {', '.join(sorted(packages))}; float32")
     for case in CASES:
         print_case(case, number)

@@ -1,5 +1,7 @@
 """The CPU or a GPU: whether it and its engine are there, and how network and images get to it and totals back."""
 
+import functools
+import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,10 +53,17 @@ def resolve_engine(name: str, device: int) -> str:
     Raises:
         BadInput: the name is unknown, or the fast engine cannot work there.
     """
+    if name == "auto" and device >= 0 and (obstacle := engine.obstacle(device)):
+        _say_once(f"{obstacle}; until then Chainer's own functions are used, several times slower in large batches")
     try:
         return engine.resolve(name, device)
     except ValueError as error:
         raise BadInput(str(error)) from None
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 def packed(x: np.ndarray) -> np.ndarray:

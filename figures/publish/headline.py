@@ -5,20 +5,19 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Iterable
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, WITHIN_NOISE
-from figures.claims.regime import REGIME_POINTS
 from figures.nearness import is_mostly_there, spread_of_the_report
+from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders
 from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURES, SECTIONS
 from reproduce.analysis.significance import CONTRADICTED, NOT_TESTED, REPRODUCED, VERDICTS
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.render.tables import markdown_rows
-from reproduce.text import counted, counted_from
+from reproduce.text import counted
 
 BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
 END = "<!-- end of results -->"
@@ -34,8 +33,6 @@ IN_WORDS = {
 }
 # Points from which on a gap is named.
 FAR = 10
-# Profiles on all images, the longer the later. A demonstration decides nothing: its claims are not told.
-ON_ALL_IMAGES = ("evening", "overnight", "full")
 
 
 def headline(published: Path) -> str:
@@ -54,7 +51,7 @@ def headline(published: Path) -> str:
             "*Dashed: the report. Solid: this package, at the report's own scale. [All curves](docs/nearness.md).*",
             "",
         ]
-    parts += _table_of_orders(published)
+    parts += table_of_orders(published)
     if (full / "nearness.csv").exists():
         parts.append(f"- **How near?** {_near_in_words(full)} [Every curve](docs/nearness.md).")
     figures, claims = len(FIGURES) + 1, len(CLAIMS)
@@ -69,109 +66,6 @@ def headline(published: Path) -> str:
     return "\n".join(parts)
 
 
-# A panel's curves: figure, panel, quantity.
-PanelKey = tuple[str, str, str]
-
-
-def _panels_of(path: Path) -> dict[PanelKey, list[dict[str, str]]]:
-    """The rows of a comparison.csv by panel, of panels in which there is an order to compare."""
-    found: dict[PanelKey, list[dict[str, str]]] = {}
-    for row in rows_of(path):
-        if row["report_rank"]:
-            found.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
-    return {key: rows for key, rows in found.items() if len(rows) > 1}
-
-
-def _table_of_orders(published: Path) -> list[str]:
-    """For each panel the report's order, ours where most are trained, and order and gaps at the report's own scale."""
-    by_profile = {profile: _panels_of(published / profile / "comparison.csv") for profile in ON_ALL_IMAGES}
-    profile = max(reversed(ON_ALL_IMAGES), key=lambda one: len(by_profile[one]))
-    panels = by_profile[profile]
-    if not panels:
-        return []
-    near: dict[PanelKey, list[dict[str, str]]] = {}
-    for row in rows_of(published / "full" / "nearness.csv"):
-        if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"])):
-            near.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
-    cells, agree, telling = [], 0, 0
-    for key, rows in panels.items():
-        theirs, ours = _best_first(rows, "report_rank"), _best_first(rows, "our_rank")
-        agrees = all(row["our_rank"] == row["report_rank"] for row in rows)
-        marks = _marks(rows) if agrees else []
-        agree += agrees
-        telling += agrees and not marks
-        gaps = ", ".join(map(_gap_in_words, near.get(key, [])))
-        order = _order_at_its_own_scale(near.get(key, []), published / "full") if len(near.get(key, [])) > 1 else []
-        if order and len(order) == len(theirs):
-            gaps = f"{'the same' if order == theirs else ', '.join(order)}; gaps: {gaps}"
-        shown = ", ".join(["the same", *marks] if agrees else ours)
-        cells.append((_what_it_shows(*key), ", ".join(theirs), shown, gaps))
-    summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
-    guessed = sum(1 / math.factorial(len(rows)) for rows in panels.values())
-    seeds = _seeds(int(row["seeds"]) for rows in panels.values() for row in rows)
-    last = " or ".join(sorted({row["epoch"] for rows in panels.values() for row in rows}, key=int))
-    columns = ("", "the report, best first", f"ours, `{profile}`", "ours at its own scale, gaps in points")
-    return [
-        f"**In {agree} of {len(cells)} panels our curves are in the report's order; guessing would give "
-        f"{guessed:.0f}.** The profile is [{profile}](docs/results/{profile}/report.html): "
-        f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, batches of "
-        f"{summary['batch_size']}, {seeds}, compared at epoch {last}. In {telling} of the "
-        f"{agree} all curves are also within {REGIME_POINTS:.0f} points of the report's, and more than "
-        f"{spread_of_the_report():.1f} points from each other, so that another run would hardly change the order. "
-        "The others are marked *far* and *close*.",
-        "",
-        *markdown_rows(columns, cells, ()),
-        "",
-    ]
-
-
-def _best_first(rows: list[dict[str, str]], rank: str) -> list[str]:
-    """Series as they end, the best one first."""
-    return [row["series"] for row in sorted(rows, key=lambda row: float(row[rank]))]
-
-
-def _marks(rows: list[dict[str, str]]) -> list[str]:
-    """What weakens a panel's agreement: curves far from the report's, or as close together as runs of one setting."""
-    # A curve that diverged has no end.
-    ends = sorted(float(row["ours"] or "inf") for row in rows)
-    is_close = any(after - before < spread_of_the_report() for before, after in pairwise(ends))
-    is_far = any(abs(float(row["ours"] or "inf") - float(row["report"])) > REGIME_POINTS for row in rows)
-    return ["*far*"] * is_far + ["*close*"] * is_close
-
-
-def _order_at_its_own_scale(rows: list[dict[str, str]], full: Path) -> list[str]:
-    """Our series at the last epoch that all of a panel's have, the best one first, by the mean of their runs."""
-    last = min(int(row["last_epoch_compared"]) for row in rows)
-    epochs = {row["key"]: row for row in rows_of(full / "histories.csv") if int(row["epoch"]) == last}
-
-    def accuracy(row: dict[str, str]) -> float:
-        name = f"{row['quantity'].split()[0]}_accuracy"
-        # A run that diverged has no such epoch, or no number in it.
-        values = [float(epochs[key][name]) for key in row["runs"].split() if key in epochs]
-        values = [value for value in values if math.isfinite(value)]
-        return statistics.mean(values) if values else -math.inf
-
-    return [row["series"] for row in sorted(rows, key=accuracy, reverse=True)]
-
-
-def _what_it_shows(number: str, panel: str, quantity: str) -> str:
-    """A panel for somebody who does not have the report at hand: `3 batch normalization, x1: train error`."""
-    about = FIGURES[int(number)].title.partition(":")[0]
-    quantity = quantity.removesuffix(" (%)")
-    is_named_so = panel.replace("training", "train") == quantity
-    where = ", ".join(filter(None, (about[0].lower() + about[1:], "" if is_named_so else panel)))
-    return f"{number} {where}: {quantity}"
-
-
-def _gap_in_words(row: dict[str, str]) -> str:
-    """`x1 18.9 lower`; on which side only where the report's own noise does not explain it."""
-    signed = float(row["mean_gap"])
-    if not math.isfinite(signed):
-        return f"{row['series']} diverged"
-    side = (" lower" if signed < 0 else " higher") if abs(signed) > spread_of_the_report() else ""
-    return f"{row['series']} {float(row['mean_absolute_gap']):.1f}{side}"
-
-
 def _claims_in_words(published: Path) -> list[str]:
     """The verdicts of the largest scale at which any claim has been decided by runs, and the claims that were."""
     for profile in reversed(ON_ALL_IMAGES):
@@ -184,7 +78,7 @@ def _claims_in_words(published: Path) -> list[str]:
         if any(decided.values()):
             # Those on times have none.
             seeds = [number for of_verdict in decided.values() for number in map(_seeds_of, of_verdict) if number]
-            of_seeds = f", {_seeds(seeds)}" if seeds else ""
+            of_seeds = f", {seeds_in_words(seeds)}" if seeds else ""
             summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
             epochs = counted(summary["epochs"], "epoch") if summary["epochs"] else "the report's epochs"
             return [
@@ -249,12 +143,6 @@ def _scale(summary: dict[str, Any], seeds: str) -> str:
     )
 
 
-def _seeds(numbers: Iterable[int]) -> str:
-    """`3 seeds`, or `1 to 3 seeds`, of what has any."""
-    found = [number for number in numbers if number] or [0]
-    return counted_from(min(found), max(found), "seed")
-
-
 def _enumerated(found: Counter[str], words: Iterable[str], form: str) -> str:
     """How often each word was found, in this form, without those that were not."""
     return ", ".join(form.format(found[word], word) for word in words if found[word])
@@ -298,7 +186,7 @@ def claims_tables(published: Path) -> str:
         columns = ("section", "the report claims", "its own curves", "our runs", "measured (claimed)", "stable")
         parts += [
             *(f"### The {profile} profile", "", counts_in_words(claims), "", *markdown_rows(columns, cells, ()), ""),
-            f"*{_scale(summary, _seeds(map(_seeds_of, claims)))}. All comparisons: "
+            f"*{_scale(summary, seeds_in_words(map(_seeds_of, claims)))}. All comparisons: "
             f"[effects.csv](results/{profile}/effects.csv).*",
             "",
         ]
@@ -361,7 +249,7 @@ def nearness_table(published: Path) -> str:
         for row in rows
         if row["mean_absolute_gap"]
     ]
-    seeds = _seeds(int(row["seeds"]) for row in rows if row["mean_absolute_gap"])
+    seeds = seeds_in_words(int(row["seeds"]) for row in rows if row["mean_absolute_gap"])
     header = ("curve", "quantity, %", "epochs", "mean gap", "signed", "report at the last", "ours", "chosen on it")
     missing = (
         f" {summary['runs_missing']} runs of the full profile are missing or unfinished: "

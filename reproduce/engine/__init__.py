@@ -46,26 +46,29 @@ def resolve(name: str, device: int = -1) -> str:
         raise ValueError(f"engine must be one of {', '.join(NAMES)}; found {name!r}")
     if name == "chainer":
         return name
-    obstacle = None
+    hindrance = obstacle(device)
+    if hindrance and name == "fast":
+        raise ValueError(f"{hindrance}, or use engine 'auto' or 'chainer'")
+    return "chainer" if hindrance else "fast"
+
+
+def obstacle(device: int = -1) -> str | None:
+    """Why the fast engine cannot work on a device (-1 is the CPU), and what to do; None where it can."""
     if device >= 0:
-        obstacle = _obstacle_on_a_gpu()
-    elif os.name != "posix":
-        obstacle = "the fast engine runs on Linux and macOS; use engine 'auto' or 'chainer'"
-    elif importlib.util.find_spec("numba") is None:
-        obstacle = "the fast engine needs numba; install it, or use engine 'auto' or 'chainer'"
-    elif os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0"):
-        obstacle = "the fast engine compiles its loops, and NUMBA_DISABLE_JIT forbids it; unset it, or use 'auto'"
-    if obstacle and name == "fast":
-        raise ValueError(obstacle)
-    return "chainer" if obstacle else "fast"
+        from reproduce.engine import cudnn
 
-
-def _obstacle_on_a_gpu() -> str | None:
-    from reproduce.engine import cudnn
-
-    if cudnn.library():
-        return None
-    return "the fast engine calls cuDNN on a GPU, and finds none; the extra cuda12 or cuda13 brings it, or use 'auto'"
+        if cudnn.library():
+            return None
+        return (
+            "the fast engine needs cuDNN 9 on a GPU, and finds none that is whole; install the extra cuda12 or cuda13"
+        )
+    if os.name != "posix":
+        return "the fast engine runs on Linux and macOS; run there"
+    if importlib.util.find_spec("numba") is None:
+        return "the fast engine needs numba; install it"
+    if os.environ.get("NUMBA_DISABLE_JIT", "0").strip() not in ("", "0"):
+        return "the fast engine compiles its loops, and NUMBA_DISABLE_JIT forbids it; unset it"
+    return None
 
 
 def current() -> str:

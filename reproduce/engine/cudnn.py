@@ -76,40 +76,51 @@ class Geometry(NamedTuple):
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """cuDNN, from NVIDIA's package for Python or else from where the machine keeps its libraries; None without it."""
+    """cuDNN, from NVIDIA's package for Python or else from where the machine keeps its libraries; None without it.
+
+    What is loaded by name is no more than a door to the libraries beside it, which ends the process where they are
+    missing; so the one with the convolutions, which needs most others, is loaded first.
+    """
     nvidia = importlib.util.find_spec("nvidia")
     places = nvidia.submodule_search_locations if nvidia else None
     for path in (*(Path(place, "cudnn", "lib", LIBRARY) for place in places or ()), LIBRARY):
         with contextlib.suppress(OSError):
+            ctypes.CDLL(str(path).replace("libcudnn.", "libcudnn_cnn."))
             cudnn = ctypes.CDLL(str(path))
             cudnn.cudnnGetErrorString.restype = ctypes.c_char_p
             return cudnn
     return None
 
 
-def convolution(x: Any, weights: Any, geometry: Geometry) -> Any:
-    """A convolution's output: (N, C, H, W) and (C', C, k, k) to (N, C', H', W'), float32 all."""
+def convolution(x: Any, weights: Any, geometry: Geometry) -> Any | None:
+    """A convolution's output: (N, C, H, W) and (C', C, k, k) to (N, C', H', W'), float32; None if cuDNN has none."""
     x, weights = cuda.cupy.ascontiguousarray(x), cuda.cupy.ascontiguousarray(weights)
-    y = cuda.cupy.empty(geometry.outputs(x.shape, weights.shape), np.float32)
     plan = _plan("Forward", x.shape, weights.shape, geometry, x.device.id)
+    if plan is None:
+        return None
+    y = cuda.cupy.empty(geometry.outputs(x.shape, weights.shape), np.float32)
     _compute("Forward", plan, (plan.images, x), (plan.filters, weights), (plan.outputs, y))
     return y
 
 
-def weight_gradient(x: Any, gy: Any, filters: tuple[int, ...], geometry: Geometry) -> Any:
-    """The gradient of a convolution's weights, (C', C, k, k) = `filters`."""
+def weight_gradient(x: Any, gy: Any, filters: tuple[int, ...], geometry: Geometry) -> Any | None:
+    """The gradient of a convolution's weights, (C', C, k, k) = `filters`; None if cuDNN has none."""
     x, gy = cuda.cupy.ascontiguousarray(x), cuda.cupy.ascontiguousarray(gy)
-    found = cuda.cupy.empty(filters, np.float32)
     plan = _plan("BackwardFilter", x.shape, filters, geometry, x.device.id)
+    if plan is None:
+        return None
+    found = cuda.cupy.empty(filters, np.float32)
     _compute("BackwardFilter", plan, (plan.images, x), (plan.outputs, gy), (plan.filters, found))
     return found
 
 
-def input_gradient(gy: Any, weights: Any, images: tuple[int, ...], geometry: Geometry) -> Any:
-    """The gradient of a convolution's input, (N, C, H, W) = `images`."""
+def input_gradient(gy: Any, weights: Any, images: tuple[int, ...], geometry: Geometry) -> Any | None:
+    """The gradient of a convolution's input, (N, C, H, W) = `images`; None if cuDNN has none."""
     gy, weights = cuda.cupy.ascontiguousarray(gy), cuda.cupy.ascontiguousarray(weights)
-    found = cuda.cupy.empty(images, np.float32)
     plan = _plan("BackwardData", images, weights.shape, geometry, gy.device.id)
+    if plan is None:
+        return None
+    found = cuda.cupy.empty(images, np.float32)
     _compute("BackwardData", plan, (plan.filters, weights), (plan.outputs, gy), (plan.images, found))
     return found
 
@@ -123,11 +134,21 @@ def _call(name: str, *arguments: Any) -> None:
 
 
 def _handle(device: int) -> ctypes.c_void_p:
-    """cuDNN's own state, one for each GPU and thread."""
+    """cuDNN's own state, one for each GPU and thread.
+
+    Raises:
+        OSError: cuDNN cannot work here, as one for another CUDA than the driver's.
+    """
     known = _handles.__dict__.setdefault("known", {})
     if device not in known:
-        known[device] = ctypes.c_void_p()
-        _call("cudnnCreate", ctypes.byref(known[device]))
+        handle = ctypes.c_void_p()
+        try:
+            with cuda.cupy.cuda.Device(device):
+                _call("cudnnCreate", ctypes.byref(handle))
+        except RuntimeError as error:
+            remedy = "the extra cuda12 or cuda13 that fits the driver brings another; ENGINE=chainer does without"
+            raise OSError(f"cuDNN cannot be used on GPU {device} ({error}); {remedy}") from error
+        known[device] = handle
     _call("cudnnSetStream", known[device], ctypes.c_void_p(cuda.cupy.cuda.get_current_stream().ptr))
     return known[device]
 
@@ -140,15 +161,20 @@ def _descriptor(kind: str, prepare: Callable[[ctypes.c_void_p], None]) -> ctypes
 
 
 def _array(shape: tuple[int, ...]) -> ctypes.c_void_p:
-    return _descriptor("Tensor", lambda found: _call("cudnnSetTensor4dDescriptor", found, NCHW, FLOAT, *shape))
+    return _descriptor(
+        "Tensor", lambda found: _call("cudnnSetTensor4dDescriptor", found, NCHW, FLOAT, *map(int, shape))
+    )
 
 
 def _filters(shape: tuple[int, ...]) -> ctypes.c_void_p:
-    return _descriptor("Filter", lambda found: _call("cudnnSetFilter4dDescriptor", found, FLOAT, NCHW, *shape))
+    return _descriptor(
+        "Filter", lambda found: _call("cudnnSetFilter4dDescriptor", found, FLOAT, NCHW, *map(int, shape))
+    )
 
 
 def _convolution(geometry: Geometry) -> ctypes.c_void_p:
-    numbers = (*geometry.padding, *geometry.stride, *geometry.dilation)
+    # Whole numbers of NumPy's are as good as Python's to Chainer, and unknown to ctypes.
+    numbers = map(int, (*geometry.padding, *geometry.stride, *geometry.dilation))
 
     def prepare(found: ctypes.c_void_p) -> None:
         _call("cudnnSetConvolution2dDescriptor", found, *numbers, CROSS_CORRELATION, FLOAT)
@@ -159,7 +185,9 @@ def _convolution(geometry: Geometry) -> ctypes.c_void_p:
 
 # Kept for good: a network has few shapes, and their descriptors take some hundred bytes.
 @functools.cache
-def _plan(direction: str, images: tuple[int, ...], filters: tuple[int, ...], geometry: Geometry, device: int) -> _Plan:
+def _plan(
+    direction: str, images: tuple[int, ...], filters: tuple[int, ...], geometry: Geometry, device: int
+) -> _Plan | None:
     described = (_convolution(geometry), _array(images), _filters(filters), _array(geometry.outputs(images, filters)))
     convolution, image, weights, output = described
     order = {
@@ -176,7 +204,7 @@ def _plan(direction: str, images: tuple[int, ...], filters: tuple[int, ...], geo
         if algorithm.status == 0 and algorithm.determinism and algorithm.memory <= MOST_WORKSPACE
     ]
     if not possible:
-        raise RuntimeError(f"cuDNN offers no convolution ({direction}) for images {images} and filters {filters}")
+        return None
     wanted = (IMPLICIT_PRODUCT if images[1] < FEW_CHANNELS else WINOGRAD if filters[2] <= 3 else FOURIER)[direction]
     # Without that one, the one that cuDNN expects to be the fastest: it comes first.
     chosen = next((algorithm for algorithm in possible if algorithm.algorithm == wanted), possible[0])

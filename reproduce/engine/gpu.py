@@ -34,6 +34,8 @@ def convolution(node: Any, x: Any, weights: Any, bias: Any) -> tuple[Any] | None
     if node.cover_all:
         return None
     y = cudnn.convolution(x, weights, _geometry(node))
+    if y is None:
+        return None
     if bias is not None:
         y += bias[:, None, None]
     return (y,)
@@ -41,9 +43,10 @@ def convolution(node: Any, x: Any, weights: Any, bias: Any) -> tuple[Any] | None
 
 def weight_gradient(node: Any, x: Any, gy: Any) -> tuple[Any] | None:
     """The gradient of a convolution's weights; None where cuDNN has no such convolution."""
-    if node.cover_all:
+    if node.cover_all or node.W_dtype != np.float32:
         return None
-    return (cudnn.weight_gradient(x, gy, (gy.shape[1], x.shape[1], node.kh, node.kw), _geometry(node)),)
+    found = cudnn.weight_gradient(x, gy, (gy.shape[1], x.shape[1], node.kh, node.kw), _geometry(node))
+    return None if found is None else (found,)
 
 
 def input_gradient(node: Any, gy: Any, weights: Any, bias: Any) -> tuple[Any] | None:
@@ -51,11 +54,16 @@ def input_gradient(node: Any, gy: Any, weights: Any, bias: Any) -> tuple[Any] | 
     if bias is not None or node.cover_all:
         return None
     images = (len(gy), weights.shape[1], node.outh, node.outw)
-    return (cudnn.input_gradient(gy, weights, images, _geometry(node)),)
+    found = cudnn.input_gradient(gy, weights, images, _geometry(node))
+    return None if found is None else (found,)
 
 
-def mean_and_variance(node: Any, axis: tuple[int, ...], gamma: Any, x: Any, xp: Any, dtype: Any) -> tuple[Any, Any]:
-    """Of each channel, over images and pixels: two arrays (C,)."""
+def mean_and_variance(
+    node: Any, axis: tuple[int, ...], gamma: Any, x: Any, xp: Any, dtype: Any
+) -> tuple[Any, Any] | None:
+    """Of each channel, over images and pixels: two arrays (C,); None for NumPy's arrays."""
+    if xp is not cuda.cupy:
+        return None
     values = np.float32(x.size // gamma.size)
     mean = _sum(x) / values
     squares = cuda.reduce("T x, T mean", "T y", "(x - mean) * (x - mean)", "a + b", "y = a", "0", "sum_of_squares")
@@ -65,12 +73,16 @@ def mean_and_variance(node: Any, axis: tuple[int, ...], gamma: Any, x: Any, xp: 
 def batch_normalization_gradients(
     node: Any, axis: tuple[int, ...], gamma: Any, gy: Any, x: Any, layout: Any, xp: Any, expander: Any,
     mean: Any, inverse_deviation: Any, *others: Any,
-) -> tuple[Any, None, Any, Any]:  # fmt: skip
+) -> tuple[Any, None, Any, Any] | None:  # fmt: skip
     """The gradients of batch normalization's input (N, C, H, W), and of gamma and beta, (C,), as Chainer orders them.
+
+    None for NumPy's arrays, and where a class of ChainerMN's sums over several processes.
 
     Ioffe, Szegedy: 'Batch Normalization: Accelerating Deep Network Training by Reducing Internal Covariate Shift',
     ICML 2015, section 3.
     """
+    if xp is not cuda.cupy or type(node) is not GeneralBatchNormalizationImpl:
+        return None
     products = cuda.reduce("T gy, T x, T mean", "T y", "gy * (x - mean)", "a + b", "y = a", "0", "sum_of_products")
     of_beta = _sum(gy)
     of_gamma = products(gy, x, mean[:, None, None], axis=(2, 3)).sum(axis=0) * inverse_deviation

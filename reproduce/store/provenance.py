@@ -123,7 +123,7 @@ def _say_once(text: str) -> None:
 
 
 # The packages whose versions may change a number; a provenance names all that are installed.
-COMPUTING_PACKAGES = ("chainer", "numpy", "scipy", "numba", "llvmlite", "h5py", "cupy")
+COMPUTING_PACKAGES = ("chainer", "numpy", "scipy", "numba", "llvmlite", "h5py", "cupy", "nvidia-cudnn")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,9 @@
 """Which engine runs where: names, contexts, threads, and what stays Chainer's."""
 
 import ctypes
+import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,7 +13,7 @@ import chainer.functions as F
 import numpy as np
 import pytest
 
-from reproduce import engine
+from reproduce import devices, engine
 from reproduce.engine import cudnn
 from tests.helpers.processes import run_python
 
@@ -28,7 +30,7 @@ def convolve():
     return F.convolution_2d(images(2, 8, 6, 6), chainer.Parameter(images(4, 8, 3, 3)), pad=1)
 
 
-def test_auto_is_the_fast_engine_everywhere():
+def test_auto_is_the_fast_engine_on_the_cpu():
     assert engine.NAMES == ("auto", "chainer", "fast")
     assert engine.resolve("auto") == engine.resolve("auto", -1) == "fast"
     assert engine.resolve("chainer", 0) == "chainer"
@@ -39,8 +41,36 @@ def test_on_a_gpu_the_fast_engine_is_there_where_cudnn_is(monkeypatch):
     assert engine.resolve("auto", 0) == engine.resolve("fast", 0) == "fast"
     monkeypatch.setattr(cudnn, "library", lambda: None)
     assert engine.resolve("auto", 0) == "chainer"
-    with pytest.raises(ValueError, match="cuDNN.*extra cuda12 or cuda13"):
+    with pytest.raises(ValueError, match="cuDNN 9.*extra cuda12 or cuda13.*'chainer'"):
         engine.resolve("fast", 0)
+
+
+def test_a_run_on_a_gpu_without_cudnn_says_once_what_it_lacks(monkeypatch, capsys):
+    monkeypatch.setattr(cudnn, "library", lambda: None)
+    devices._say_once.cache_clear()
+    assert [devices.resolve_engine(name, 0) for name in ("auto", "auto", "chainer")] == ["chainer"] * 3
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "cuDNN 9" in said and "extra cuda12 or cuda13" in said
+
+
+def test_half_a_cudnn_is_none(tmp_path, monkeypatch):
+    """The library that is loaded by name finds its parts later, and ends the process if one is missing."""
+    folder = tmp_path / "nvidia/cudnn/lib"
+    folder.mkdir(parents=True)
+    shutil.copy(importlib.util.find_spec("_ctypes").origin, folder / cudnn.LIBRARY)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "nvidia"]:
+        monkeypatch.delitem(sys.modules, name)
+    loaded = []
+    stock = ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: loaded.append(path) or stock(path))
+    cudnn.library.cache_clear()
+    try:
+        cudnn.library()
+    finally:
+        cudnn.library.cache_clear()
+    assert str(folder / "libcudnn_cnn.so.9") in loaded
+    assert str(folder / cudnn.LIBRARY) not in loaded
 
 
 @pytest.mark.parametrize("name, device", [("slow", 0), ("slow", -1), ("", -1)])

@@ -63,40 +63,79 @@ def said(pattern):
     return found.groups()
 
 
-def test_the_orders():
-    (profile,) = said(r"The profile is \[(\w+)\]")
-    ours, table = curves_of(f"docs/results/{profile}/figure-*.csv"), README[: README.index("end of results")]
-    agree = telling = 0
-    guessed = 0.0
-    panels = {panel: of_report for panel, of_report in REPORT.items() if len(of_report) > 1}
-    for (figure, panel, quantity), of_report in panels.items():
-        of_ours = ours[figure, panel, quantity]
-        assert of_ours.keys() == of_report.keys()
+def own_scale():
+    """Percent by panel, series and epoch of the published full profile, of curves with half of the report's epochs."""
+    histories = defaultdict(dict)
+    for row in rows(RESULTS / "full/histories.csv"):
+        histories[row["key"]][int(row["epoch"])] = float(row["train_accuracy"]), float(row["test_accuracy"])
+    found = defaultdict(lambda: defaultdict(dict))
+    for row in rows(RESULTS / "full/nearness.csv"):
+        panel = int(row["figure"]), row["panel"], row["quantity"]
+        of_report = REPORT[panel][row["series"]]
+        place, keys = row["quantity"].startswith("test"), row["runs"].split()
+        epochs = set(of_report).intersection(*(histories[key] for key in keys))
+        if keys and 2 * len(epochs) >= len(of_report):
+            for epoch in epochs:
+                value = np.mean([histories[key][epoch][place] for key in keys])
+                found[panel][row["series"]][epoch] = 100 - value if "error" in row["quantity"] else value
+    return found
+
+
+def compared(ours):
+    """By panel at the last epoch of all its curves: the report's order, ours, and whether ours are far or close."""
+    found = {}
+    for panel, of_report in REPORT.items():
+        of_ours = ours[panel]
+        if len(of_report) < 2 or of_ours.keys() != of_report.keys():
+            continue
         last = max(set.intersection(*(set(c) for c in (*of_report.values(), *of_ours.values()))))
-        theirs, found = ({name: c[last] for name, c in curves.items()} for curves in (of_report, of_ours))
-        order = best_first(theirs, quantity)
-        agrees = order == best_first(found, quantity)
-        steps = abs(np.diff(sorted(found.values())))
-        is_far = any(abs(found[name] - theirs[name]) > 15 for name in order)
-        is_close = steps.min() < apart()
-        agree += agrees
-        telling += agrees and not is_far and not is_close
-        guessed += 1 / math.factorial(len(order))
-        marks = (", *far*" if is_far else "") + (", *close*" if is_close else "")
-        shown = f"the same{marks}" if agrees else ", ".join(best_first(found, quantity))
-        assert re.search(rf"^\| {figure} [^|]*\| {', '.join(order)} \| {re.escape(shown)} \|", table, re.MULTILINE), (
-            order
+        theirs, mine = ({name: c[last] for name, c in curves.items()} for curves in (of_report, of_ours))
+        is_far = any(abs(mine[name] - theirs[name]) > 15 for name in mine)
+        is_close = abs(np.diff(sorted(mine.values()))).min() < apart()
+        found[panel] = best_first(theirs, panel[2]), best_first(mine, panel[2]), is_far, is_close
+    return found
+
+
+def test_the_orders():
+    (profile,) = said(r"In the profile \[(\w+)\]")
+    full, small = compared(own_scale()), compared(curves_of(f"docs/results/{profile}/figure-*.csv"))
+    table = README[: README.index("end of results")]
+    assert len(small) == 14 and len(full) > 1
+    for panel in small:
+        order = full.get(panel, small[panel])[0]
+        cells = []
+        for orders in (full, small):
+            if panel not in orders:
+                cells.append("")
+                continue
+            _, ours, is_far, is_close = orders[panel]
+            marks = (", *far*" if is_far else "") + (", *close*" if is_close else "")
+            cells.append(f"the same{marks}" if ours == order else ", ".join(ours))
+        form = (
+            rf"^\| {panel[0]} [^|]*\| {', '.join(order)} \| {re.escape(cells[0])} \| [^|]* \| {re.escape(cells[1])} \|$"
         )
-    assert said(r"In (\d+) of (\d+) panels our curves are in the report's order; guessing would give (\d+)") == (
-        str(agree),
-        str(len(panels)),
-        f"{guessed:.0f}",
-    )
-    assert said(r"In (\d+) of the (\d+) all curves .* more than ([\d.]+) points from each other") == (
-        str(telling),
-        str(agree),
-        f"{apart():.1f}",
-    )
+        assert re.search(form, table, re.MULTILINE), form
+    for orders, start in (
+        (full, "At the report's own scale our curves are in the report's order in"),
+        (small, r"In the profile \S+ they are in"),
+    ):
+        agree = sum(ours == theirs for theirs, ours, *_ in orders.values())
+        guessed = sum(1 / math.factorial(len(theirs)) for theirs, *_ in orders.values())
+        assert said(rf"{start} (\d+) of (\d+) panels; guessing would give (\d+)") == (
+            str(agree),
+            str(len(orders)),
+            f"{guessed:.0f}",
+        )
+    told_apart = [
+        str(number)
+        for orders in (full, small)
+        for number in (
+            sum(ours == theirs and not (far or close) for theirs, ours, far, close in orders.values()),
+            sum(ours == theirs for theirs, ours, *_ in orders.values()),
+        )
+    ]
+    assert said(r"within ([\d.]+) points, as two runs of one network")[0] == f"{apart():.1f}"
+    assert list(said(r"Neither is so in (\d+) of the (\d+) at its own scale and (\d+) of the (\d+) in")) == told_apart
 
 
 def test_how_near():

@@ -10,7 +10,7 @@ from chainer import cuda
 
 from reproduce import engine
 from reproduce.data.dataset import synthetic
-from reproduce.devices import check_device, get_device, send, unit_range
+from reproduce.devices import check_device, get_device, resolve_engine, send, unit_range
 from reproduce.engine import cudnn
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
@@ -22,9 +22,10 @@ IMAGES = synthetic(200, 50)
 
 
 def obstacle() -> str:
-    """Why there is no GPU to test on; empty if there is one."""
+    """Why there is no GPU to test on, or no engine for it; empty if there is one."""
     try:
         check_device(0)
+        resolve_engine("fast", 0)
     except BadInput as error:
         return str(error)
     return ""
@@ -70,6 +71,7 @@ def _assert_float64_to_rounding(function, arrays, names, largest_error):
         ((4, 18, 12, 12), 20, 9, {"stride": 2, "pad": 1}),
         ((4, 18, 11, 12), 20, 3, {"stride": 2, "cover_all": True}),
         ((4, 18, 12, 12), 20, 3, {"groups": 2}),
+        ((4, 18, 12, 11), 20, 3, {"stride": (1, 2), "pad": (2, 0), "dilate": (2, 1)}),
     ],
 )
 def test_convolutions_are_float64_s_to_rounding(images, channels, filter_size, options):
@@ -83,6 +85,38 @@ def test_convolutions_are_float64_s_to_rounding(images, channels, filter_size, o
         ("output", "images' gradient", "weights' gradient", "bias's gradient"),
         5e-5,
     )
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+@pytest.mark.parametrize("options", [{"pad": 1}, {"stride": 2, "outsize": (15, 16)}])
+def test_transposed_convolutions_are_float64_s_to_rounding(options, with_bias):
+    draw = np.random.RandomState(0).randn
+    arrays = draw(4, 20, 7, 8), draw(20, 18, 3, 3) / 3, draw(18)
+    _assert_float64_to_rounding(
+        lambda x, weights, *bias: F.deconvolution_2d(x, weights, *bias, **options),
+        arrays[: 2 + with_bias],
+        ("output", "images' gradient", "weights' gradient", "bias's gradient")[: 3 + with_bias],
+        5e-5,
+    )
+
+
+@pytest.mark.parametrize("of_weights", [np.float16, np.float64])
+def test_convolutions_of_mixed_types_keep_chainer_s_types(of_weights):
+    place = get_device(0)
+    place.use()
+    found = []
+    for name in ("chainer", "fast"):
+        draw = np.random.RandomState(0).randn
+        x = chainer.Variable(place.send(draw(2, 18, 6, 6).astype(np.float32)))
+        weights = chainer.Variable(place.send((draw(20, 18, 3, 3) / 10).astype(of_weights)))
+        with engine.using(name, 0):
+            y = F.convolution_2d(x, weights, pad=1)
+            y.grad = cuda.cupy.ones_like(y.array)
+            y.backward()
+        found.append([cuda.to_cpu(array) for array in (y.array, x.grad, weights.grad)])
+    for stock, ours in zip(*found, strict=True):
+        assert ours.dtype == stock.dtype
+        np.testing.assert_allclose(ours, stock, rtol=1e-2, atol=1e-2)
 
 
 def test_arrays_that_lie_otherwise_in_memory_are_convolved_alike():

@@ -1,0 +1,211 @@
+"""In which order the curves of each panel come, the report's and ours, from the published CSVs."""
+
+import json
+import math
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from figures.claims.regime import REGIME_POINTS
+from figures.nearness import is_mostly_there, spread_of_the_report
+from figures.publish.runs import rows_of
+from figures.sections import FIGURES
+from reproduce.analysis.report_curves import report_curves
+from reproduce.render.tables import markdown_rows
+from reproduce.text import counted_from
+
+# Profiles on all images, the longer the later. A demonstration decides nothing.
+ON_ALL_IMAGES = ("evening", "overnight", "full")
+
+# A panel's curves: figure, panel, quantity.
+PanelKey = tuple[str, str, str]
+Rows = list[dict[str, str]]
+
+
+class Order(NamedTuple):
+    """The series of one panel at one epoch, the best one first."""
+
+    theirs: list[str]
+    ours: list[str]
+    is_close: bool
+    """Two of our curves are as near to each other as two runs of one network may be."""
+    is_far: bool
+    """One of our curves is far from the report's."""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether ours come in the report's order."""
+        return self.ours == self.theirs
+
+    @property
+    def is_told_apart(self) -> bool:
+        """Whether ours come in the report's order, near its curves and apart from each other."""
+        return self.agrees and not self.is_close and not self.is_far
+
+
+def table_of_orders(published: Path) -> list[str]:
+    """For each panel the report's order, ours at its own scale and ours where most panels are trained, as Markdown."""
+    near = _panels_of(published / "full" / "nearness.csv", _is_mostly_there)
+    of_report = _panels_of(published / "full" / "nearness.csv", lambda row: True)
+    histories = rows_of(published / "full" / "histories.csv")
+    full = {key: _at_its_own_scale(rows, histories) for key, rows in near.items() if len(rows) == len(of_report[key])}
+    by_profile = {profile: _panels_of(published / profile / "comparison.csv", _has_rank) for profile in ON_ALL_IMAGES}
+    profile = max(reversed(ON_ALL_IMAGES), key=lambda one: len(by_profile[one]))
+    compared = by_profile[profile]
+    small = {key: _by_ranks(rows) for key, rows in compared.items()} if profile != "full" else {}
+    panels = [key for key in dict.fromkeys((*small, *full)) if len((small.get(key) or full[key]).theirs) > 1]
+    full, small = ({key: orders[key] for key in panels if key in orders} for orders in (full, small))
+    if not panels:
+        return []
+    cells = []
+    for key in panels:
+        theirs = (full.get(key) or small[key]).theirs
+        gaps = [float(row["mean_absolute_gap"]) for row in near.get(key, [])]
+        orders = (_in_words(orders[key], theirs) if key in orders else "" for orders in (full, small))
+        first, second = orders
+        cells.append((_what_it_shows(*key), ", ".join(theirs), first, _from_to(gaps), second))
+    columns = ("", "the report, best first", "ours, at its own scale", "gaps", f"ours, `{profile}`")
+    kept = [0, 1, *(2, 3) * bool(near), *(4,) * bool(small)]
+    return [
+        _summary(published, full, small, profile, compared),
+        "",
+        *markdown_rows([columns[n] for n in kept], [[row[n] for n in kept] for row in cells], ()),
+        "",
+    ]
+
+
+def seeds_in_words(numbers: Iterable[int]) -> str:
+    """`3 seeds`, or `1 to 3 seeds`, of what has any."""
+    found = [number for number in numbers if number] or [0]
+    return counted_from(min(found), max(found), "seed")
+
+
+def _panels_of(path: Path, is_wanted: Callable[[dict[str, str]], bool]) -> dict[PanelKey, Rows]:
+    """The wanted rows of a CSV by panel."""
+    found: dict[PanelKey, Rows] = {}
+    for row in rows_of(path):
+        if is_wanted(row):
+            found.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
+    return found
+
+
+def _has_rank(row: dict[str, str]) -> bool:
+    return bool(row["report_rank"])
+
+
+def _is_mostly_there(row: dict[str, str]) -> bool:
+    return is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))
+
+
+def _by_ranks(rows: Rows) -> Order:
+    """As a profile's comparison ranks them."""
+    theirs, ours = (
+        [row["series"] for row in sorted(rows, key=lambda row: float(row[rank]))]
+        for rank in ("report_rank", "our_rank")
+    )
+    # A curve that diverged has no end.
+    ends = [(float(row["ours"] or "inf"), float(row["report"])) for row in rows]
+    return Order(theirs, ours, *_marks(ends))
+
+
+def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
+    """At the last epoch that all of a panel's curves have, the report's and ours."""
+    last = min(int(row["last_epoch_compared"]) for row in rows)
+    epochs = {row["key"]: row for row in histories if int(row["epoch"]) == last}
+    reports = {curve[:3]: curve for curve in report_curves(int(rows[0]["figure"]))}
+    is_error = "error" in rows[0]["quantity"]
+    theirs, ours = {}, {}
+    for row in rows:
+        name, column = row["series"], f"{row['quantity'].split()[0]}_accuracy"
+        report = reports[row["panel"], name, row["quantity"]]
+        theirs[name] = float(report.mean()[list(report.epochs).index(last)])
+        accuracies = [float(epochs[key][column]) for key in row["runs"].split() if key in epochs]
+        # A run that diverged has no such epoch, or no number in it.
+        accuracy = (
+            statistics.mean(filter(math.isfinite, accuracies)) if any(map(math.isfinite, accuracies)) else -math.inf
+        )
+        ours[name] = 100 - accuracy if is_error else accuracy
+    marks = _marks([(ours[name], theirs[name]) for name in ours])
+    return Order(_best_first(theirs, is_error), _best_first(ours, is_error), *marks)
+
+
+def _best_first(ends: dict[str, float], is_error: bool) -> list[str]:
+    return sorted(ends, key=ends.__getitem__, reverse=not is_error)
+
+
+def _marks(ends: Sequence[tuple[float, float]]) -> tuple[bool, bool]:
+    """Whether two of our ends are close to each other, and whether one is far from the report's."""
+    ours = sorted(one for one, _ in ends)
+    is_close = any(after - before < spread_of_the_report() for before, after in pairwise(ours))
+    return is_close, any(abs(one - report) > REGIME_POINTS for one, report in ends)
+
+
+def _in_words(order: Order, theirs: list[str]) -> str:
+    """`the same, *close*`, or our series, the best one first."""
+    if not order.agrees or order.ours != theirs:
+        return ", ".join(order.ours)
+    return ", ".join(["the same", *["*far*"] * order.is_far, *["*close*"] * order.is_close])
+
+
+def _from_to(gaps: list[float]) -> str:
+    """`1.0 to 2.3` points."""
+    finite = sorted(f"{gap:.1f}" for gap in gaps if math.isfinite(gap))
+    return " to ".join(dict.fromkeys((min(finite, key=float), max(finite, key=float)))) if finite else ""
+
+
+def _what_it_shows(number: str, panel: str, quantity: str) -> str:
+    """A panel for somebody who does not have the report at hand: `3 batch normalization, x1: train error`."""
+    about = FIGURES[int(number)].title.partition(":")[0]
+    quantity = quantity.removesuffix(" (%)")
+    is_named_so = panel.replace("training", "train") == quantity
+    where = ", ".join(filter(None, (about[0].lower() + about[1:], "" if is_named_so else panel)))
+    return f"{number} {where}: {quantity}"
+
+
+def _summary(
+    published: Path,
+    full: dict[PanelKey, Order],
+    small: dict[PanelKey, Order],
+    profile: str,
+    compared: dict[PanelKey, Rows],
+) -> str:
+    """In how many panels the orders agree, at which scale, and what the marks mean."""
+    sentences = []
+    if full:
+        summary = json.loads((published / "full" / "summary.json").read_text(encoding="utf-8"))
+        sentences += [
+            f"**At the report's own scale our curves are in the report's order in {_agreeing(full)}.** They are "
+            f"compared at the last epoch that all curves of a panel have; {summary['data']}, "
+            f"{seeds_in_words([summary['seeds']])} ([full](docs/results/full/report.html))."
+        ]
+    if small:
+        summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
+        of_compared = [row for key in small for row in compared[key]]
+        seeds = seeds_in_words(int(row["seeds"]) for row in of_compared)
+        last = " or ".join(sorted({row["epoch"] for row in of_compared}, key=int))
+        sentences += [
+            f"In the profile [{profile}](docs/results/{profile}/report.html) they are in {_agreeing(small)}: "
+            f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, batches of "
+            f"{summary['batch_size']}, {seeds}, compared at epoch {last}."
+        ]
+    told_apart = " and ".join(
+        f"{sum(order.is_told_apart for order in orders.values())} of the "
+        f"{sum(order.agrees for order in orders.values())}{where}"
+        for orders, where in ((full, " at its own scale"), (small, f" in {profile}"))
+        if orders
+    )
+    apart = f"{spread_of_the_report():.1f} points"
+    sentences += [
+        f"*Close*: two of our curves are within {apart}, as two runs of one network may be.",
+        f"*Far*: one is more than {REGIME_POINTS:.0f} points from the report's. Neither is so in {told_apart}.",
+    ]
+    return " ".join(sentences)
+
+
+def _agreeing(orders: dict[PanelKey, Order]) -> str:
+    """`10 of 12 panels; guessing would give 3`."""
+    guessed = sum(1 / math.factorial(len(order.theirs)) for order in orders.values())
+    agreeing = sum(order.agrees for order in orders.values())
+    return f"{agreeing} of {len(orders)} panels; guessing would give {guessed:.0f}"
