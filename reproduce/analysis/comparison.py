@@ -25,7 +25,7 @@ class Row(NamedTuple):
     report: float
     """percent; not a number if the report has no such curve"""
     mean_absolute_gap: float
-    """mean over the common epochs of |our mean - the report|, points"""
+    """mean of |our mean - the report| over all epochs that both curves have, also after `epoch`, points"""
     our_rank: int | None
     """1 for the best of the panel: the lowest error or the highest accuracy; series that tie share the better rank"""
     report_rank: int | None
@@ -101,7 +101,7 @@ def last_values(report: Sequence[Curve], ours: Sequence[Curve]) -> list[Row]:
                     ours=float(our_means[name][-1]),
                     spread=float(np.ptp(column)) / 2 if column.size else np.nan,
                     report=float(expected[-1]),
-                    mean_absolute_gap=mean_absolute_gap(our_means[name], expected),
+                    mean_absolute_gap=_gap_to(theirs[name], curve) if name in theirs else np.nan,
                     our_rank=_rank(our_badness, name),
                     report_rank=_rank(report_badness, name),
                     tau=tau if name in theirs else np.nan,
@@ -124,6 +124,11 @@ def orders(rows: Sequence[Row]) -> list[PanelOrder]:
         agrees = all(row.our_rank == row.report_rank for row in ranked)
         found.append(PanelOrder(panel, quantity, ranked[0].epoch, ours, reports, agrees))
     return found
+
+
+def _gap_to(report: Curve, ours: Curve) -> float:
+    common = np.intersect1d(report.epochs, ours.epochs).tolist()
+    return mean_absolute_gap(_at(ours, common), _at(report, common))
 
 
 def _at(curve: Curve, epochs: Sequence[int]) -> np.ndarray:

@@ -29,6 +29,12 @@ def test_gaps_at_the_last_common_epoch_and_over_all_of_them():
     assert last_values(REPORT, ours)[2].mean_absolute_gap == pytest.approx((10 + 5) / 2)
 
 
+def test_the_gap_of_a_curve_goes_on_after_the_last_epoch_that_the_others_have():
+    row = last_values(REPORT, [curve("a", [52, 43, 36]), curve("b", [60, 55]), curve("c", [90, 70])])[0]
+    assert (row.epoch, row.gap) == (1, 3.0)
+    assert row.mean_absolute_gap == pytest.approx((2 + 3 + 6) / 3)
+
+
 def test_a_report_s_curve_that_starts_at_1_is_compared_at_its_own_epochs():
     report = [curve("a", [40, 30], first_epoch=1), curve("b", [50, 45], first_epoch=1)]
     ours = [curve("a", [99, 41, 32]), curve("b", [99, 50, 45])]
