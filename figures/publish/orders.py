@@ -66,7 +66,7 @@ def table_of_orders(published: Path) -> list[str]:
         orders = (_in_words(orders[key], theirs) if key in orders else "" for orders in (full, small))
         first, second = orders
         cells.append((_what_it_shows(*key), ", ".join(theirs), first, _from_to(gaps), second))
-    columns = ("", "the report, best first", "ours, at its own scale", "gaps", f"ours, `{profile}`")
+    columns = ("", "the report, best first", "ours, at its own scale", "gaps in points", f"ours, `{profile}`")
     kept = [0, 1, *(2, 3) * bool(near), *(4,) * bool(small)]
     return [
         _summary(published, full, small, profile, compared),
@@ -191,7 +191,7 @@ def _summary(
             f"{summary['batch_size']}, {seeds}, compared at epoch {last}."
         ]
     told_apart = " and ".join(
-        f"{sum(order.is_told_apart for order in orders.values())} of the "
+        f"{sum(order.is_told_apart for order in orders.values())} of "
         f"{sum(order.agrees for order in orders.values())}{where}"
         for orders, where in ((full, " at its own scale"), (small, f" in {profile}"))
         if orders
@@ -199,7 +199,8 @@ def _summary(
     apart = f"{spread_of_the_report():.1f} points"
     sentences += [
         f"*Close*: two of our curves are within {apart}, as two runs of one network may be.",
-        f"*Far*: one is more than {REGIME_POINTS:.0f} points from the report's. Neither is so in {told_apart}.",
+        f"*Far*: one is more than {REGIME_POINTS:.0f} points from the report's. Of the panels in the report's order "
+        f"{told_apart} are neither.",
     ]
     return " ".join(sentences)
 

@@ -455,9 +455,9 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
         "50,000 images, some data, 0.25 of the width, batches of 100, 2 to 3 seeds, compared at epoch 6 or 7." in text
     )
     assert "*Close*: two of our curves are within 2.9 points" in text
-    assert "Neither is so in 0 of the 1 at its own scale and 1 of the 4 in evening." in text
+    assert "Of the panels in the report's order 0 of 1 at its own scale and 1 of 4 in evening are neither." in text
     for line in (
-        "|  | the report, best first | ours, at its own scale | gaps | ours, `evening` |",
+        "|  | the report, best first | ours, at its own scale | gaps in points | ours, `evening` |",
         "| 2 depth: train error | x2, x1 | x1, x2 | 1.0 to 18.9 | the same, *far*, *close* |",
         "| 3 batch normalization, x1: train error | a, b |  |  | the same, *far* |",
         # evening disagrees with the report's order at its epoch, which is another than at the end.

@@ -135,7 +135,10 @@ def test_the_orders():
         )
     ]
     assert said(r"within ([\d.]+) points, as two runs of one network")[0] == f"{apart():.1f}"
-    assert list(said(r"Neither is so in (\d+) of the (\d+) at its own scale and (\d+) of the (\d+) in")) == told_apart
+    assert (
+        list(said(r"report's order (\d+) of (\d+) at its own scale and (\d+) of (\d+) in \w+ are neither"))
+        == told_apart
+    )
 
 
 def test_how_near():
