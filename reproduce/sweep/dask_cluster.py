@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -50,13 +51,13 @@ def connection(options: Options) -> Connect:
 def local(processes: int, device: int = -1) -> Iterator[Client]:
     """A cluster of `processes` processes on this machine, on loopback, for the time of the context.
 
-    Each does one run at a time, with its share of the cores and, where `device` is a GPU, a GPU of its own. They talk
+    Each does one run at a time, with its share of the cores and, where `device` is a GPU, one of the GPUs. They talk
     in TLS, with certificates that exist for this time only and in memory; Dask's settings may name others, or say that
     nothing is to be encrypted. What they keep on the disk is in a folder that is removed afterwards.
 
     Raises:
-        BadInput: there are fewer GPUs than processes, the certificates cannot be used, or loopback or Dask's folder for
-            temporary files cannot.
+        BadInput: there is no GPU, the certificates cannot be used, or loopback or Dask's folder for temporary files
+            cannot.
         Failure: the processes cannot be begun.
     """
     protocol, security = _security()
@@ -296,7 +297,7 @@ def _no_scheduler(address: str, reason: str) -> BadInput:
 
 
 def _gpus(processes: int) -> list[str]:
-    """A GPU for each process, as CUDA_VISIBLE_DEVICES names it."""
+    """A GPU for each process, as CUDA_VISIBLE_DEVICES names it; with fewer GPUs than processes, several share one."""
     given = os.environ.get("CUDA_VISIBLE_DEVICES")
     if given is not None:
         present = [name.strip() for name in given.split(",") if name.strip()]
@@ -304,9 +305,9 @@ def _gpus(processes: int) -> list[str]:
         from chainer.backends import cuda
 
         present = [str(number) for number in range(cuda.cupy.cuda.runtime.getDeviceCount())]
-    if processes > len(present):
-        raise BadInput(f"--jobs={processes}: expected at most one process a GPU, and there are {len(present)}")
-    return present[:processes]
+    if not present:
+        raise BadInput(f"--jobs={processes}: expected a GPU, and there is none; DEVICE=-1 is the CPU")
+    return list(itertools.islice(itertools.cycle(present), processes))
 
 
 def _thread_settings(processes: int) -> dict[str, str]:
