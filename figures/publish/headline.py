@@ -83,12 +83,13 @@ def _claims_in_words(published: Path) -> list[str]:
             epochs = counted(summary["epochs"], "epoch") if summary["epochs"] else "the report's epochs"
             return [
                 f"{counts_in_words(claims)} Our runs are of the {profile} profile: {summary['width']:g} of the width, "
-                f"{epochs}{of_seeds}.",
+                f"{epochs}{of_seeds}; *out of regime* means that they are too small or too short to say.",
                 *(
-                    f"{verdict}: {'; '.join(claim['statement'].rstrip('.') for claim in of_verdict)}"
+                    f"{verdict}: {'; '.join(map(_with_stability, of_verdict))}"
                     for verdict, of_verdict in decided.items()
                     if of_verdict
                 ),
+                *_on_the_report_s_curves(by_runs),
             ]
     # What the report's own curves say is the same at every scale.
     claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
@@ -98,6 +99,22 @@ def _claims_in_words(published: Path) -> list[str]:
     )
     alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
     return [f"Our runs decide none yet: that takes three runs of each network.{alone}"]
+
+
+def _with_stability(claim: dict[str, str]) -> str:
+    """A claim, and how often its verdict stays without one of the seeds, or rounds, that decide it."""
+    stays = _stable(claim)
+    return claim["statement"].rstrip(".") + (f" (stays without one seed or round: {stays})" if stays else "")
+
+
+def _on_the_report_s_curves(claims: Iterable[dict[str, str]]) -> list[str]:
+    """The claims that the report's own curves bear out, and those that they do not."""
+    claims = list(claims)
+    lines = []
+    for decision, words in ((HOLDS, "the report's own curves bear out"), (DOES_NOT_HOLD, "they speak against")):
+        found = [claim["statement"].rstrip(".") for claim in claims if claim["report_decision"] == decision]
+        lines += [f"{words}: {'; '.join(found)}"] if found else []
+    return lines
 
 
 def _near_in_words(full: Path) -> str:
@@ -121,10 +138,11 @@ def _near_in_words(full: Path) -> str:
     chosen = len(by_run) - len(kept)
     return (
         f"{len(near)} of the report's {len(rows)} curves are trained at its own scale, to at least half of their "
-        f"epochs; they come from {counted(len(by_run), 'run')}, and {chosen} of these helped to choose a setting. The "
-        f"other {len(kept)}: a median gap of **{statistics.median(finite):.1f} points** of error or "
+        f"epochs; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a setting that the report's "
+        f"curves decide. The other {len(kept)}: a median gap of **{statistics.median(finite):.1f} points** of error or "
         f"accuracy, from {min(finite):.1f} to {max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
-        f"Two runs of the report that probably have one setting are {spread_of_the_report():.1f} points apart.{where}"
+        f"Two runs of the report that probably have one setting are {spread_of_the_report():.1f} points of test error "
+        f"apart.{where}"
     )
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from figures.claims.regime import REGIME_POINTS
-from figures.nearness import is_mostly_there, spread_of_the_report
+from figures.claims.spread import report_spread
+from figures.nearness import is_mostly_there
 from figures.publish.runs import rows_of
 from figures.sections import FIGURES
 from reproduce.analysis.report_curves import report_curves
@@ -29,10 +30,12 @@ class Order(NamedTuple):
 
     theirs: list[str]
     ours: list[str]
-    is_close: bool
-    """Two of our curves are as near to each other as two runs of one network may be."""
+    is_tied: bool
+    """Two of our curves are nearer to each other than two runs of one network."""
     is_far: bool
     """One of our curves is far from the report's."""
+    cut: str = ""
+    """`epoch 10 of 19`, where the report's curves go on."""
 
     @property
     def agrees(self) -> bool:
@@ -40,9 +43,9 @@ class Order(NamedTuple):
         return self.ours == self.theirs
 
     @property
-    def is_told_apart(self) -> bool:
+    def agrees_clearly(self) -> bool:
         """Whether ours come in the report's order, near its curves and apart from each other."""
-        return self.agrees and not self.is_close and not self.is_far
+        return self.agrees and not self.is_tied and not self.is_far
 
 
 def table_of_orders(published: Path) -> list[str]:
@@ -62,14 +65,15 @@ def table_of_orders(published: Path) -> list[str]:
     cells = []
     for key in panels:
         theirs = (full.get(key) or small[key]).theirs
-        gaps = [float(row["mean_absolute_gap"]) for row in near.get(key, [])]
         orders = (_in_words(orders[key], theirs) if key in orders else "" for orders in (full, small))
         first, second = orders
-        cells.append((_what_it_shows(*key), ", ".join(theirs), first, _from_to(gaps), second))
-    columns = ("", "the report, best first", "ours, at its own scale", "gaps in points", f"ours, `{profile}`")
+        cells.append(
+            (_what_it_shows(*key), ", ".join(theirs), first, _gaps_in_words(near.get(key, []), len(theirs)), second)
+        )
+    columns = ("", "the report, best first", "ours, at the report's scale", "mean gap, points", f"ours, `{profile}`")
     kept = [0, 1, *(2, 3) * bool(near), *(4,) * bool(small)]
     return [
-        _summary(published, full, small, profile, compared),
+        _summary(published, full, small, profile, compared, _unchosen(near)),
         "",
         *markdown_rows([columns[n] for n in kept], [[row[n] for n in kept] for row in cells], ()),
         "",
@@ -107,7 +111,7 @@ def _by_ranks(rows: Rows) -> Order:
     )
     # A curve that diverged has no end.
     ends = [(float(row["ours"] or "inf"), float(row["report"])) for row in rows]
-    return Order(theirs, ours, *_marks(ends))
+    return Order(theirs, ours, *_marks(ends, rows[0]["quantity"]))
 
 
 def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
@@ -127,32 +131,47 @@ def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
             statistics.mean(filter(math.isfinite, accuracies)) if any(map(math.isfinite, accuracies)) else -math.inf
         )
         ours[name] = 100 - accuracy if is_error else accuracy
-    marks = _marks([(ours[name], theirs[name]) for name in ours])
-    return Order(_best_first(theirs, is_error), _best_first(ours, is_error), *marks)
+    marks = _marks([(ours[name], theirs[name]) for name in ours], rows[0]["quantity"])
+    end = min(int(reports[row["panel"], row["series"], row["quantity"]].epochs[-1]) for row in rows)
+    cut = f"epoch {last} of {end}" if last < end else ""
+    return Order(_best_first(theirs, is_error), _best_first(ours, is_error), *marks, cut)
 
 
 def _best_first(ends: dict[str, float], is_error: bool) -> list[str]:
     return sorted(ends, key=ends.__getitem__, reverse=not is_error)
 
 
-def _marks(ends: Sequence[tuple[float, float]]) -> tuple[bool, bool]:
-    """Whether two of our ends are close to each other, and whether one is far from the report's."""
+def _marks(ends: Sequence[tuple[float, float]], quantity: str) -> tuple[bool, bool]:
+    """Whether two of our ends are as one, and whether one is far from the report's."""
     ours = sorted(one for one, _ in ends)
-    is_close = any(after - before < spread_of_the_report() for before, after in pairwise(ours))
-    return is_close, any(abs(one - report) > REGIME_POINTS for one, report in ends)
+    is_tied = any(after - before < _two_runs_apart(quantity) for before, after in pairwise(ours))
+    return is_tied, any(abs(one - report) > REGIME_POINTS for one, report in ends)
+
+
+def _two_runs_apart(quantity: str) -> float:
+    """Points between two runs of one setting of the report, root mean square."""
+    return report_spread().of(quantity) * math.sqrt(2)
 
 
 def _in_words(order: Order, theirs: list[str]) -> str:
-    """`the same, *close*`, or our series, the best one first."""
-    if not order.agrees or order.ours != theirs:
-        return ", ".join(order.ours)
-    return ", ".join(["the same", *["*far*"] * order.is_far, *["*close*"] * order.is_close])
+    """`the same, *tied*; epoch 10 of 19`, or our series, the best one first."""
+    said = ["the same"] if order.agrees and order.ours == theirs else order.ours
+    said = [*said, *["*far*"] * order.is_far, *["*tied*"] * order.is_tied]
+    return "; ".join(filter(None, (", ".join(said), order.cut)))
 
 
-def _from_to(gaps: list[float]) -> str:
-    """`1.0 to 2.3` points."""
-    finite = sorted(f"{gap:.1f}" for gap in gaps if math.isfinite(gap))
-    return " to ".join(dict.fromkeys((min(finite, key=float), max(finite, key=float)))) if finite else ""
+def _gaps_in_words(rows: Rows, series: int) -> str:
+    """`1.0 to 2.3` points, and of which curve alone where the others of the panel are not there."""
+    finite = sorted(gap for row in rows if math.isfinite(gap := float(row["mean_absolute_gap"])))
+    if not finite:
+        return ""
+    found = " to ".join(dict.fromkeys(f"{gap:.1f}" for gap in (finite[0], finite[-1])))
+    return found if len(rows) == series else f"{found} ({', '.join(row['series'] for row in rows)} only)"
+
+
+def _unchosen(near: dict[PanelKey, Rows]) -> set[PanelKey]:
+    """The panels none of whose runs has a setting that one of the report's curves decides."""
+    return {key for key, rows in near.items() if all(row["chosen_on"] == "no" for row in rows)}
 
 
 def _what_it_shows(number: str, panel: str, quantity: str) -> str:
@@ -170,15 +189,18 @@ def _summary(
     small: dict[PanelKey, Order],
     profile: str,
     compared: dict[PanelKey, Rows],
+    unchosen: set[PanelKey],
 ) -> str:
     """In how many panels the orders agree, at which scale, and what the marks mean."""
     sentences = []
     if full:
         summary = json.loads((published / "full" / "summary.json").read_text(encoding="utf-8"))
+        alone = [order.agrees for key, order in full.items() if key in unchosen]
         sentences += [
-            f"**At the report's own scale our curves are in the report's order in {_agreeing(full)}.** They are "
-            f"compared at the last epoch that all curves of a panel have; {summary['data']}, "
-            f"{seeds_in_words([summary['seeds']])} ([full](docs/results/full/report.html))."
+            f"**At the report's own scale our curves come in the report's order in {_agreeing(full)}**, "
+            f"{_by_chance(full)}. That is {seeds_in_words([summary['seeds']])} on the {summary['data']}, at the last "
+            f"epoch that all curves of a panel have. In {len(full) - len(alone)} of the panels one of the report's "
+            f"curves decides a setting of ours; of the other {len(alone)}, {sum(alone)} are in its order."
         ]
     if small:
         summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
@@ -186,27 +208,27 @@ def _summary(
         seeds = seeds_in_words(int(row["seeds"]) for row in of_compared)
         last = " or ".join(sorted({row["epoch"] for row in of_compared}, key=int))
         sentences += [
-            f"In the profile [{profile}](docs/results/{profile}/report.html) they are in {_agreeing(small)}: "
-            f"{summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the width, batches of "
-            f"{summary['batch_size']}, {seeds}, compared at epoch {last}."
+            f"In the profile [{profile}](docs/results/{profile}/report.html) they do in {_agreeing(small)}, "
+            f"{_by_chance(small)}: {summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the "
+            f"width, batches of {summary['batch_size']}, {seeds}, at epoch {last}."
         ]
-    told_apart = " and ".join(
-        f"{sum(order.is_told_apart for order in orders.values())} of "
-        f"{sum(order.agrees for order in orders.values())}{where}"
-        for orders, where in ((full, " at its own scale"), (small, f" in {profile}"))
-        if orders
-    )
-    apart = f"{spread_of_the_report():.1f} points"
+    train, test = (f"{_two_runs_apart(quantity):.1f}" for quantity in ("train", "test"))
     sentences += [
-        f"*Close*: two of our curves are within {apart}, as two runs of one network may be.",
-        f"*Far*: one is more than {REGIME_POINTS:.0f} points from the report's. Of the panels in the report's order "
-        f"{told_apart} are neither.",
+        f"*Tied*: two of our curves are nearer to each other than two runs of one network in the report, {train} "
+        f"points of train error and {test} of test error. *Far*: one of ours is more than {REGIME_POINTS:.0f} points "
+        "from the report's."
     ]
     return " ".join(sentences)
 
 
 def _agreeing(orders: dict[PanelKey, Order]) -> str:
-    """`10 of 12 panels; guessing would give 3`."""
-    guessed = sum(1 / math.factorial(len(order.theirs)) for order in orders.values())
+    """`10 of 12 panels, in 8 neither tied nor far`."""
     agreeing = sum(order.agrees for order in orders.values())
-    return f"{agreeing} of {len(orders)} panels; guessing would give {guessed:.0f}"
+    clearly = sum(order.agrees_clearly for order in orders.values())
+    return f"{agreeing} of {len(orders)} panels, in {clearly} neither tied nor far"
+
+
+def _by_chance(orders: dict[PanelKey, Order]) -> str:
+    """`where chance would give 3`."""
+    expected = sum(1 / math.factorial(len(order.theirs)) for order in orders.values())
+    return f"where chance would give {expected:.0f}"
