@@ -208,7 +208,8 @@ def _summary(
         seeds = seeds_in_words(int(row["seeds"]) for row in of_compared)
         last = " or ".join(sorted({row["epoch"] for row in of_compared}, key=int))
         sentences += [
-            f"In the profile [{profile}](docs/results/{profile}/report.html) they do in {_agreeing(small)}, "
+            f"In the profile [{profile}](docs/results/{profile}/report.html) "
+            f"{'they do' if full else 'our curves come in the order of the report'} in {_agreeing(small)}, "
             f"{_by_chance(small)}: {summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the "
             f"width, batches of {summary['batch_size']}, {seeds}, at epoch {last}."
         ]
