@@ -67,12 +67,13 @@ def headline(published: Path) -> str:
 
 
 def _claims_in_words(published: Path) -> list[str]:
-    """The verdicts of the largest scale at which any claim has been decided by runs, and the claims that were."""
-    for profile in reversed(ON_ALL_IMAGES):
-        claims = rows_of(published / profile / "claims.csv")
+    """The verdicts of the scale at which the most claims have been decided by runs, and the claims that were."""
+    found = {profile: rows_of(published / profile / "claims.csv") for profile in reversed(ON_ALL_IMAGES)}
+    for profile in sorted(found, key=lambda profile: -len(_decided_by_runs(found[profile]))):
+        claims = found[profile]
         by_runs = [claim for claim in claims if claim["report_decision"] != ARITHMETIC]
         decided = {
-            verdict: [claim for claim in by_runs if claim["verdict"] == verdict]
+            verdict: [claim for claim in _decided_by_runs(claims) if claim["verdict"] == verdict]
             for verdict in (REPRODUCED, CONTRADICTED)
         }
         if any(decided.values()):
@@ -99,6 +100,14 @@ def _claims_in_words(published: Path) -> list[str]:
     )
     alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
     return [f"Our runs decide none yet: that takes three runs of each network.{alone}"]
+
+
+def _decided_by_runs(claims: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    return [
+        claim
+        for claim in claims
+        if claim["report_decision"] != ARITHMETIC and claim["verdict"] in (REPRODUCED, CONTRADICTED)
+    ]
 
 
 def _with_stability(claim: dict[str, str]) -> str:
