@@ -71,7 +71,6 @@ def _claims_in_words(published: Path) -> list[str]:
     found = {profile: rows_of(published / profile / "claims.csv") for profile in reversed(ON_ALL_IMAGES)}
     for profile in sorted(found, key=lambda profile: -len(_decided_by_runs(found[profile]))):
         claims = found[profile]
-        by_runs = [claim for claim in claims if claim["report_decision"] != ARITHMETIC]
         decided = {
             verdict: [claim for claim in _decided_by_runs(claims) if claim["verdict"] == verdict]
             for verdict in (REPRODUCED, CONTRADICTED)
@@ -90,7 +89,7 @@ def _claims_in_words(published: Path) -> list[str]:
                     for verdict, of_verdict in decided.items()
                     if of_verdict
                 ),
-                *_on_the_report_s_curves(by_runs),
+                *_on_the_report_s_curves(claims),
             ]
     # What the report's own curves say is the same at every scale.
     claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])

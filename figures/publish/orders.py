@@ -3,7 +3,7 @@
 import json
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -50,11 +50,14 @@ class Order(NamedTuple):
 
 def table_of_orders(published: Path) -> list[str]:
     """For each panel the report's order, ours at its own scale and ours where most panels are trained, as Markdown."""
-    near = _panels_of(published / "full" / "nearness.csv", _is_mostly_there)
-    of_report = _panels_of(published / "full" / "nearness.csv", lambda row: True)
+    rows_at_full = rows_of(published / "full" / "nearness.csv")
+    near, of_report = _by_panel(filter(_is_mostly_there, rows_at_full)), _by_panel(rows_at_full)
     histories = rows_of(published / "full" / "histories.csv")
     full = {key: _at_its_own_scale(rows, histories) for key, rows in near.items() if len(rows) == len(of_report[key])}
-    by_profile = {profile: _panels_of(published / profile / "comparison.csv", _has_rank) for profile in ON_ALL_IMAGES}
+    by_profile = {
+        profile: _by_panel(row for row in rows_of(published / profile / "comparison.csv") if row["report_rank"])
+        for profile in ON_ALL_IMAGES
+    }
     profile = max(reversed(ON_ALL_IMAGES), key=lambda one: len(by_profile[one]))
     compared = by_profile[profile]
     small = {key: _by_ranks(rows) for key, rows in compared.items()} if profile != "full" else {}
@@ -65,8 +68,7 @@ def table_of_orders(published: Path) -> list[str]:
     cells = []
     for key in panels:
         theirs = (full.get(key) or small[key]).theirs
-        orders = (_in_words(orders[key], theirs) if key in orders else "" for orders in (full, small))
-        first, second = orders
+        first, second = (_in_words(orders[key], theirs) if key in orders else "" for orders in (full, small))
         cells.append(
             (_what_it_shows(*key), ", ".join(theirs), first, _gaps_in_words(near.get(key, []), len(theirs)), second)
         )
@@ -86,17 +88,11 @@ def seeds_in_words(numbers: Iterable[int]) -> str:
     return counted_from(min(found), max(found), "seed")
 
 
-def _panels_of(path: Path, is_wanted: Callable[[dict[str, str]], bool]) -> dict[PanelKey, Rows]:
-    """The wanted rows of a CSV by panel."""
+def _by_panel(rows: Iterable[dict[str, str]]) -> dict[PanelKey, Rows]:
     found: dict[PanelKey, Rows] = {}
-    for row in rows_of(path):
-        if is_wanted(row):
-            found.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
+    for row in rows:
+        found.setdefault((row["figure"], row["panel"], row["quantity"]), []).append(row)
     return found
-
-
-def _has_rank(row: dict[str, str]) -> bool:
-    return bool(row["report_rank"])
 
 
 def _is_mostly_there(row: dict[str, str]) -> bool:
