@@ -6,15 +6,19 @@ LLVM's vector instructions itself; whoever calls it vouches that outputs overlap
 
 from __future__ import annotations
 
+import functools
+import itertools
 from collections.abc import Callable
 
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from reproduce.engine.simd import LANES
+from reproduce.engine.simd import LANES, call_apart
 
 _INTEGER = ir.IntType(64)
+_ELEMENTS = {types.float32: ir.FloatType(), types.uint8: ir.IntType(8)}
+_BYTES = {ir.FloatType(): 4, ir.IntType(8): 1}
 
 
 class Value:
@@ -87,14 +91,14 @@ class Value:
         return ir.VectorType(element, LANES) if isinstance(self.code.type, ir.VectorType) else element
 
 
-def _element_type(numba_type: types.Type) -> ir.Type:
-    return {types.float32: ir.FloatType(), types.uint8: ir.IntType(8)}[numba_type]
-
-
 def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
     empty = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
     vector = builder.insert_element(empty, scalar, ir.Constant(ir.IntType(32), 0))
     return builder.shuffle_vector(vector, empty, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+
+# Tells the functions of several loops in one module apart.
+_numbers = itertools.count()
 
 
 def vector_loop(body: Callable) -> Callable:
@@ -103,6 +107,30 @@ def vector_loop(body: Callable) -> Callable:
     `arrays` are flat, of float32 or uint8, each read and written from its offset on. `body` gets a Value for
     every array and scalar, and returns a tuple of Values for the last arrays, which they overwrite.
     """
+    name = f"vector_loop_{next(_numbers)}"
+
+    def emit(elements, builder, count, *values):
+        starts, numbers = values[: len(elements)], values[len(elements) :]
+        sizes = [_BYTES[element] for element in elements]
+
+        def step(index, vector):
+            places = [builder.gep(start, [index]) for start in starts]
+            if vector:
+                places = [builder.bitcast(place, ir.VectorType(element, LANES).as_pointer())
+                          for place, element in zip(places, elements, strict=True)]  # fmt: skip
+            loaded = [builder.load(place, align=size) for place, size in zip(places, sizes, strict=True)]
+            loaded += [_spread(builder, number) if vector else number for number in numbers]
+            results = body(*(Value(builder, code) for code in loaded))
+            for result, place, size in zip(results, places[-len(results) :], sizes[-len(results) :], strict=True):
+                builder.store(result.code, place, align=size)
+
+        lanes = ir.Constant(_INTEGER, LANES)
+        vectors = builder.sdiv(count, lanes)
+        with cgutils.for_range(builder, vectors, intp=_INTEGER) as whole:
+            step(builder.mul(whole.index, lanes), vector=True)
+        done = builder.mul(vectors, lanes)
+        with cgutils.for_range(builder, builder.sub(count, done), intp=_INTEGER) as rest:
+            step(builder.add(done, rest.index), vector=False)
 
     @intrinsic
     def loop(typing_context, count, arrays, offsets, scalars):
@@ -114,28 +142,10 @@ def vector_loop(body: Callable) -> Callable:
             for number, array_type in enumerate(signature.args[1]):
                 array = context.make_array(array_type)(context, builder, builder.extract_value(arrays, number))
                 starts.append(builder.gep(array.data, [builder.extract_value(offsets, number)]))
-            elements = [_element_type(array_type.dtype) for array_type in signature.args[1]]
-            sizes = [array_type.dtype.bitwidth // 8 for array_type in signature.args[1]]
+            elements = [_ELEMENTS[array_type.dtype] for array_type in signature.args[1]]
             numbers = [builder.extract_value(scalars, number) for number in range(len(signature.args[3]))]
-
-            def step(index, vector):
-                places = [builder.gep(start, [index]) for start in starts]
-                if vector:
-                    places = [builder.bitcast(place, ir.VectorType(element, LANES).as_pointer())
-                              for place, element in zip(places, elements, strict=True)]  # fmt: skip
-                loaded = [builder.load(place, align=size) for place, size in zip(places, sizes, strict=True)]
-                loaded += [_spread(builder, number) if vector else number for number in numbers]
-                results = body(*(Value(builder, code) for code in loaded))
-                for result, place, size in zip(results, places[-len(results) :], sizes[-len(results) :], strict=True):
-                    builder.store(result.code, place, align=size)
-
-            lanes = ir.Constant(_INTEGER, LANES)
-            vectors = builder.sdiv(count, lanes)
-            with cgutils.for_range(builder, vectors, intp=_INTEGER) as whole:
-                step(builder.mul(whole.index, lanes), vector=True)
-            done = builder.mul(vectors, lanes)
-            with cgutils.for_range(builder, builder.sub(count, done), intp=_INTEGER) as rest:
-                step(builder.add(done, rest.index), vector=False)
+            # Without `optsize` LLVM makes vectors of the few elements that are left over, too, and repeats all of it.
+            call_apart(builder, name, [count, *starts, *numbers], functools.partial(emit, elements), "optsize")
             return context.get_dummy_value()
 
         return signature, generate

@@ -46,7 +46,8 @@ _drop = vector_loop(lambda x, kept, y, scale: (x * (scale * kept.to_float()),))
 def _repeated(vector, wide):
     row = np.empty(wide, np.float32)
     for start in range(0, wide, len(vector)):
-        row[start : start + len(vector)] = vector
+        for c in range(len(vector)):
+            row[start + c] = vector[c]
     return row
 
 

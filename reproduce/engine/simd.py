@@ -56,12 +56,61 @@ def _multiply_add(builder, a, b, c):
     return builder.call(function, (a, b, c))
 
 
+def call_apart(builder, name: str, arguments: list, emit: Callable, *attributes: str) -> None:
+    """Call code that `emit(builder, *arguments)` writes, in a function of its own: one for each name and types.
+
+    Written in each place where it is wanted, inside of several loops, the same code takes LLVM three times as long.
+    """
+    kind = ir.FunctionType(ir.VoidType(), [argument.type for argument in arguments])
+    name = f"{name} {kind}"
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, kind, name)
+        function.linkage = "internal"
+        for attribute in ("noinline", *attributes):
+            function.attributes.add(attribute)
+        inside = ir.IRBuilder(function.append_basic_block())
+        emit(inside, *function.args)
+        inside.ret_void()
+    builder.call(function, arguments)
+
+
 def _make_multiply(rows: int) -> Callable:
     """`c[i, :16] (+)= sum over (p, d) of a[i, p, d] * b[p, d, :16]` for `rows` values of i, kept in registers.
 
     a[i, p, d] lies at a_offset + i * a_row + p * a_panel + d * a_step, the 16 floats of b[p, d] at
     b_offset + p * b_panel + d * 16, those of c[i] at c_offset + i * c_row.
     """
+
+    def emit(builder, a, b, c, a_row, a_panel, a_step, b_panel, panels, depth, c_row, accumulate):
+        sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(VECTORS)] for _ in range(rows)]
+        places = [[builder.gep(c, [builder.add(builder.mul(c_row, _integer(i)), _integer(v * LANES))])
+                   for v in range(VECTORS)] for i in range(rows)]  # fmt: skip
+        row_offsets = [builder.mul(a_row, _integer(i)) for i in range(rows)]
+        with builder.if_else(builder.icmp_signed("!=", accumulate, _integer(0))) as (add, overwrite):
+            with add:
+                for i in range(rows):
+                    for v in range(VECTORS):
+                        builder.store(_load(builder, places[i][v]), sums[i][v])
+            with overwrite:
+                for i in range(rows):
+                    for v in range(VECTORS):
+                        builder.store(ir.Constant(_VECTOR, [0.0] * LANES), sums[i][v])
+        with cgutils.for_range(builder, panels, intp=_I64) as over_panels:
+            a_start = builder.gep(a, [builder.mul(over_panels.index, a_panel)])
+            b_start = builder.gep(b, [builder.mul(over_panels.index, b_panel)])
+            with cgutils.for_range(builder, depth, intp=_I64) as over_depth:
+                a_here = builder.gep(a_start, [builder.mul(over_depth.index, a_step)])
+                b_here = builder.gep(b_start, [builder.mul(over_depth.index, _integer(PANEL))])
+                columns = [_load(builder, builder.gep(b_here, [_integer(v * LANES)])) for v in range(VECTORS)]
+                for i in range(rows):
+                    factor = _spread(builder, builder.load(builder.gep(a_here, [row_offsets[i]])))
+                    for v in range(VECTORS):
+                        total = _multiply_add(builder, factor, columns[v], builder.load(sums[i][v]))
+                        builder.store(total, sums[i][v])
+        for i in range(rows):
+            for v in range(VECTORS):
+                _store(builder, builder.load(sums[i][v]), places[i][v])
 
     @intrinsic
     def multiply(
@@ -77,34 +126,8 @@ def _make_multiply(rows: int) -> Callable:
             a = _pointer(context, builder, signature.args[0], a, a_offset)
             b = _pointer(context, builder, signature.args[5], b, b_offset)
             c = _pointer(context, builder, signature.args[10], c, c_offset)
-            sums = [[cgutils.alloca_once(builder, _VECTOR) for _ in range(VECTORS)] for _ in range(rows)]
-            places = [[builder.gep(c, [builder.add(builder.mul(c_row, _integer(i)), _integer(v * LANES))])
-                       for v in range(VECTORS)] for i in range(rows)]  # fmt: skip
-            row_offsets = [builder.mul(a_row, _integer(i)) for i in range(rows)]
-            with builder.if_else(builder.icmp_signed("!=", accumulate, _integer(0))) as (add, overwrite):
-                with add:
-                    for i in range(rows):
-                        for v in range(VECTORS):
-                            builder.store(_load(builder, places[i][v]), sums[i][v])
-                with overwrite:
-                    for i in range(rows):
-                        for v in range(VECTORS):
-                            builder.store(ir.Constant(_VECTOR, [0.0] * LANES), sums[i][v])
-            with cgutils.for_range(builder, panels, intp=_I64) as over_panels:
-                a_start = builder.gep(a, [builder.mul(over_panels.index, a_panel)])
-                b_start = builder.gep(b, [builder.mul(over_panels.index, b_panel)])
-                with cgutils.for_range(builder, depth, intp=_I64) as over_depth:
-                    a_here = builder.gep(a_start, [builder.mul(over_depth.index, a_step)])
-                    b_here = builder.gep(b_start, [builder.mul(over_depth.index, _integer(PANEL))])
-                    columns = [_load(builder, builder.gep(b_here, [_integer(v * LANES)])) for v in range(VECTORS)]
-                    for i in range(rows):
-                        factor = _spread(builder, builder.load(builder.gep(a_here, [row_offsets[i]])))
-                        for v in range(VECTORS):
-                            total = _multiply_add(builder, factor, columns[v], builder.load(sums[i][v]))
-                            builder.store(total, sums[i][v])
-            for i in range(rows):
-                for v in range(VECTORS):
-                    _store(builder, builder.load(sums[i][v]), places[i][v])
+            numbers = [a_row, a_panel, a_step, b_panel, panels, depth, c_row, accumulate]
+            call_apart(builder, f"multiply_{rows}_rows", [a, b, c, *numbers], emit)
             return context.get_dummy_value()
 
         return signature, generate
@@ -180,7 +203,7 @@ def _apply(builder, matrix: list[list[Fraction]], vectors: list) -> list:
     return results
 
 
-def _make_transform(choose_matrix: Callable, accumulate: bool = False, bias: bool = False) -> Callable:
+def _make_transform(name: str, choose_matrix: Callable, accumulate: bool = False, bias: bool = False) -> Callable:
     """`M X Mᵀ` for a square tile X of `PANEL` channels, M being `choose_matrix(m, r)`.
 
     m and r arrive as the lengths of two tuples, so that each F(m x m, r x r) is compiled for itself. Entry (i, j) of a
@@ -197,12 +220,7 @@ def _make_transform(choose_matrix: Callable, accumulate: bool = False, bias: boo
         signature = types.void(m, r, source, *[number] * 3, target, *[number] * 3, added, number)
         matrix = choose_matrix(m.count, r.count)
 
-        def generate(context, builder, signature, arguments):
-            (_, _, source, source_offset, source_row, source_column, target, target_offset, target_row, target_column,
-             added, added_offset) = arguments  # fmt: skip
-            source = _pointer(context, builder, signature.args[2], source, source_offset)
-            target = _pointer(context, builder, signature.args[6], target, target_offset)
-            added = _pointer(context, builder, signature.args[10], added, added_offset)
+        def emit(builder, source, target, added, source_row, source_column, target_row, target_column):
             size, result_size = len(matrix[0]), len(matrix)
             with cgutils.for_range(builder, _integer(VECTORS), intp=_I64) as over_vectors:
                 lane = builder.mul(over_vectors.index, _integer(LANES))
@@ -227,6 +245,15 @@ def _make_transform(choose_matrix: Callable, accumulate: bool = False, bias: boo
                         if bias:
                             value = builder.fadd(value, constant, flags=_FAST)
                         _store(builder, value, place)
+
+        def generate(context, builder, signature, arguments):
+            (_, _, source, source_offset, source_row, source_column, target, target_offset, target_row, target_column,
+             added, added_offset) = arguments  # fmt: skip
+            source = _pointer(context, builder, signature.args[2], source, source_offset)
+            target = _pointer(context, builder, signature.args[6], target, target_offset)
+            added = _pointer(context, builder, signature.args[10], added, added_offset)
+            strides = [source_row, source_column, target_row, target_column]
+            call_apart(builder, f"{name}_{m.count}_{r.count}", [source, target, added, *strides], emit)
             return context.get_dummy_value()
 
         return signature, generate
@@ -239,9 +266,13 @@ def _transposed(matrix):
 
 
 # Lavin & Gray 2016, arXiv:1509.09308, equation 8: Y = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A; the adjoints are for the gradients.
-transform_input = _make_transform(lambda m, r: cook_toom.matrices(m, r)[2])
-transform_filter = _make_transform(lambda m, r: cook_toom.matrices(m, r)[1])
-transform_output = _make_transform(lambda m, r: _transposed(cook_toom.matrices(m, r)[0]), bias=True)
-adjoint_of_input = _make_transform(lambda m, r: _transposed(cook_toom.matrices(m, r)[2]), accumulate=True)
-adjoint_of_filter = _make_transform(lambda m, r: _transposed(cook_toom.matrices(m, r)[1]), accumulate=True)
-adjoint_of_output = _make_transform(lambda m, r: cook_toom.matrices(m, r)[0])
+transform_input = _make_transform("transform_input", lambda m, r: cook_toom.matrices(m, r)[2])
+transform_filter = _make_transform("transform_filter", lambda m, r: cook_toom.matrices(m, r)[1])
+transform_output = _make_transform("transform_output", lambda m, r: _transposed(cook_toom.matrices(m, r)[0]), bias=True)
+adjoint_of_input = _make_transform(
+    "adjoint_of_input", lambda m, r: _transposed(cook_toom.matrices(m, r)[2]), accumulate=True
+)
+adjoint_of_filter = _make_transform(
+    "adjoint_of_filter", lambda m, r: _transposed(cook_toom.matrices(m, r)[1]), accumulate=True
+)
+adjoint_of_output = _make_transform("adjoint_of_output", lambda m, r: cook_toom.matrices(m, r)[0])
