@@ -52,12 +52,12 @@ class _Shapes:
         self.inner, self.outer = _panels(self.channels), _panels(self.outputs)
         frequencies = self.n * self.n
         floats = frequencies * tiles_y * tiles_x * (self.inner + self.outer) * PANEL
-        self.transformed_filters = frequencies * self.inner * self.outer * PANEL * PANEL
+        self.transformed_filters = frequencies * (self.inner * self.outer * PANEL | 1) * PANEL
         budget = max(FLOATS_IN_CACHE, min(self.transformed_filters, MOST_FLOATS))
         self.group = max(1, min(-(-self.images // threads.COUNT), budget // floats))
         room = self.group * tiles_y * tiles_x + ROWS
         self.scratch = (
-            frequencies * room * (self.inner + self.outer) * PANEL
+            frequencies * ((room * self.inner | 1) + (room * self.outer | 1)) * PANEL
             + (tiles_y * m + taps - 1) * (tiles_x * m + taps - 1) * self.inner * PANEL
             + tiles_y * m * tiles_x * m * self.outer * PANEL
         )

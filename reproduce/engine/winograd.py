@@ -39,7 +39,7 @@ def filters(slot, first, last, m, r, n, weights, outputs, channels, transposed, 
     across_stride, along_stride = taps * taps, channels * taps * taps
     if not transposed:
         across_stride, along_stride = along_stride, across_stride
-    frequency = panels * rows * PANEL
+    frequency = (panels * rows | 1) * PANEL
     for panel in range(first, last):
         width = min(PANEL, across - panel * PANEL)
         for row in range(along):
@@ -58,7 +58,7 @@ def filter_gradient(slot, first, last, m, r, n, gu, slots, outputs, channels, gw
     tile = np.zeros(taps * taps * PANEL, np.float32)
     rows = -(-channels // PANEL) * PANEL
     panels = -(-outputs // PANEL)
-    frequency = panels * rows * PANEL
+    frequency = (panels * rows | 1) * PANEL
     for panel in range(first, last):
         width = min(PANEL, outputs - panel * PANEL)
         for row in range(channels):
@@ -85,7 +85,8 @@ def forward(
     columns, stride = tiles_x * len(m) + len(r) - 1, inner * PANEL
     out_columns, out_stride = tiles_x * len(m), outer * PANEL
     room = group * tiles + ROWS
-    in_frequency, out_frequency = inner * room * PANEL, outer * room * PANEL
+    in_frequency, out_frequency = (inner * room | 1) * PANEL, (outer * room | 1) * PANEL
+    filter_frequency = (inner * outer * PANEL | 1) * PANEL
     scratch = scratches[slot]
     # The scratch: V, M, one padded image in, one padded image out.
     m_start = n * n * in_frequency
@@ -109,7 +110,7 @@ def forward(
             for panel in range(outer):
                 multiply(
                     scratch, f * in_frequency, PANEL, room * PANEL, 1, count * tiles, u,
-                    (f * outer + panel) * inner * PANEL * PANEL, PANEL * PANEL, inner, PANEL, scratch,
+                    f * filter_frequency + panel * inner * PANEL * PANEL, PANEL * PANEL, inner, PANEL, scratch,
                     m_start + f * out_frequency + panel * room * PANEL, 0,
                 )  # fmt: skip
         for i in range(count):
@@ -145,7 +146,8 @@ def backward(
     rows = tiles_y * len(m) + len(r) - 1
     out_columns, out_stride = tiles_x * len(m), outer * PANEL
     room = group * tiles + ROWS
-    in_frequency, out_frequency = inner * room * PANEL, outer * room * PANEL
+    in_frequency, out_frequency = (inner * room | 1) * PANEL, (outer * room | 1) * PANEL
+    filter_frequency = (inner * outer * PANEL | 1) * PANEL
     scratch, sums, bias_sums = scratches[slot], gu[slot], gbias[slot]
     # The scratch: V and later the gradients by V, D, one padded image of x or gx, one of gy.
     d_start = n * n * in_frequency
@@ -193,14 +195,15 @@ def backward(
                         multiply(
                             scratch, f * in_frequency + channel_panel * room * PANEL, 1, 0, PANEL, PANEL, scratch,
                             d_start + f * out_frequency + panel * room * PANEL, 0, 1, count * tiles, sums,
-                            ((f * outer + panel) * inner + channel_panel) * PANEL * PANEL, 1 if start != first else 0,
+                            f * filter_frequency + (panel * inner + channel_panel) * PANEL * PANEL,
+                            1 if start != first else 0,
                         )  # fmt: skip
         if with_input:
             for f in range(n * n):
                 for panel in range(inner):
                     multiply(
                         scratch, d_start + f * out_frequency, PANEL, room * PANEL, 1, count * tiles, u_transposed,
-                        (f * inner + panel) * outer * PANEL * PANEL, PANEL * PANEL, outer, PANEL, scratch,
+                        f * filter_frequency + panel * outer * PANEL * PANEL, PANEL * PANEL, outer, PANEL, scratch,
                         f * in_frequency + panel * room * PANEL, 0,
                     )  # fmt: skip
             for i in range(count):
