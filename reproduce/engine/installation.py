@@ -6,6 +6,7 @@ carries what its backward needs as `node.engine_state`.
 """
 
 import functools
+import sys
 from collections.abc import Callable
 
 import chainer
@@ -13,7 +14,7 @@ import numpy as np
 from chainer.functions.activation.relu import ReLU
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 from chainer.functions.connection.linear import LinearFunction
-from chainer.functions.noise.dropout import Dropout
+from chainer.functions.noise.dropout import Dropout, dropout
 from chainer.functions.normalization.batch_normalization import BatchNormalization, FixedBatchNormalization
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
@@ -56,17 +57,22 @@ def _wrap_backward(node_class: type, backward: Callable) -> None:
     node_class.backward = wrapped
 
 
-def _show(node_class: type, name: str, compute: Callable) -> None:
-    """Give nodes that the engine computed an attribute of Chainer's, when it is first read."""
+class _Shown:
+    """An attribute of Chainer's that nodes which the engine computed have, too: made when it is first read.
 
-    def read(node):
+    `F.dropout` reads each mask, but only returns it where it is asked to, and that the engine leaves to Chainer.
+    """
+
+    def __init__(self, name: str, compute: Callable) -> None:
+        self.name, self.compute = name, compute
+
+    def __get__(self, node, node_class=None):
         if getattr(node, "engine_state", None) is None:
-            raise AttributeError(f"{type(node).__name__!r} object has no attribute {name!r}")
-        return compute(node)
-
-    attribute = functools.cached_property(read)
-    attribute.__set_name__(node_class, name)
-    setattr(node_class, name, attribute)
+            raise AttributeError(f"{node_class.__name__!r} object has no attribute {self.name!r}")
+        if sys._getframe(1).f_code is dropout.__code__:
+            return None
+        node.__dict__[self.name] = self.compute(node)
+        return node.__dict__[self.name]
 
 
 def _wrap_update(rule_class: type, update: Callable) -> None:
@@ -143,10 +149,10 @@ def install() -> None:
     _wrap_backward(ReLU, nodes.relu_backward)
     _wrap_forward(Dropout, "forward_cpu", nodes.dropout_forward)
     _wrap_backward(Dropout, nodes.dropout_backward)
-    _show(Dropout, "mask", nodes.dropout_mask)
+    Dropout.mask = _Shown("mask", nodes.dropout_mask)
     _wrap_forward(MaxPoolingND, "forward_cpu", nodes.max_pooling_forward)
     _wrap_backward(MaxPoolingND, nodes.max_pooling_backward)
-    _show(MaxPoolingND, "indexes", nodes.max_pooling_indexes)
+    MaxPoolingND.indexes = _Shown("indexes", nodes.max_pooling_indexes)
     _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward)
     _wrap_backward(AveragePooling2D, nodes.average_pooling_backward)
     _wrap_update(AdamRule, updates.adam)

@@ -304,6 +304,13 @@ def test_a_node_that_has_not_run_shows_what_chainers_shows():
     assert chainer.functions.noise.dropout.Dropout(0.5).mask is None
 
 
+def test_a_mask_that_nobody_wants_is_not_made():
+    with engine.using("fast"), chainer.using_config("train", True):
+        node = F.dropout(chainer.Variable(normal(0, 4, 8))).creator_node
+    assert "mask" not in vars(node)
+    assert node.mask is node.mask and node.mask.shape == (4, 8)
+
+
 @few
 @given(st.integers(1, 40), st.integers(1, 300), st.integers(1, 40), layouts, layouts, st.booleans())
 def test_linear(n, d, m, x_layout, w_layout, bias):
