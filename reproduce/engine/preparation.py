@@ -1,8 +1,8 @@
 """Compiling ahead of time, in as many processes as there are cores.
 
 A computation is rehearsed: its Python part runs, and its loops are only noted. What is missing on disk of their machine
-code is then compiled by helpers, each of which takes the next loop that nobody has taken yet. This process waits for
-them, since the compiler cannot be interrupted, and a helper can be ended. A helper that fails leaves its part to
+code is then compiled by helpers, each of which takes the next function that nobody has taken yet. This process waits
+for them, since the compiler cannot be interrupted, and a helper can be ended. A helper that fails leaves its part to
 whoever runs the loop first.
 """
 
@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,31 +25,32 @@ from numba.core import types
 from reproduce import engine
 from reproduce.engine import compilation, pool, threads
 
-# A kernel's module and name, and the types of its own arguments.
-Loop = tuple[str, str, list[types.Type]]
+# A compiled function's module and name, and the types of its arguments.
+Task = tuple[str, str, tuple[types.Type, ...]]
 
 
-def _kernel(loop: Loop) -> Callable:
-    return getattr(importlib.import_module(loop[0]), loop[1])
+def _function(task: Task) -> Callable:
+    return getattr(importlib.import_module(task[0]), task[1])
 
 
-def _is_compiled(loop: Loop) -> bool:
-    kinds = loop[2]
-    return _kernel(loop)._cache.has((types.int64,) * 3 + tuple(pool.plain(kind) for kind in kinds))
+def _is_compiled(task: Task) -> bool:
+    return _function(task)._cache.has(task[2])
 
 
-def rehearse(computation: Callable[[], None]) -> list[Loop]:
-    """Every loop that a computation runs, each once. Nothing is computed: its arrays hold anything."""
+def rehearse(computation: Callable[[], None]) -> list[Task]:
+    """All that a computation's loops need compiled, each once. Nothing is computed: its arrays hold anything."""
     import chainer
 
-    loops: dict[str, Loop] = {}
+    tasks: dict[str, Task] = {}
 
-    def note(kernel: Callable, arguments: tuple) -> None:
-        loop = (kernel.__module__, kernel.__name__, threads.kinds_of(arguments))
-        loops.setdefault(repr(loop), loop)
+    def add(needed: Iterable[threads.Compiled]) -> None:
+        for function, signature in needed:
+            task = (function.__module__, function.__name__, signature)
+            tasks.setdefault(repr(task), task)
 
+    add(threads.ALWAYS_NEEDED)
     state = np.random.get_state()
-    threads.rehearsal.note = note
+    threads.rehearsal.note = lambda kernel, arguments: add(threads.needed(kernel, threads.kinds_of(arguments)))
     try:
         with (
             engine.using("fast"),
@@ -62,58 +63,49 @@ def rehearse(computation: Callable[[], None]) -> list[Loop]:
     finally:
         threads.rehearsal.note = None
         np.random.set_state(state)
-    return list(loops.values())
+    return list(tasks.values())
 
 
-def compile_loops(loops: Sequence[Loop], meanwhile: Callable[[], None]) -> None:
-    """Compile those loops that are not on disk yet, on all cores.
-
-    Args:
-        meanwhile: called again and again; what it raises ends the compiling.
-    """
-    missing = [loop for loop in loops if not _is_compiled(loop)]
-    if not missing or compilation.folder() is None:
-        return
-    # What takes longest comes first, so that nobody is still at it when the others have ended.
-    missing.sort(key=lambda loop: -len(_kernel(loop).py_func.__code__.co_code))
-    with tempfile.TemporaryDirectory(prefix="engine-") as taken:
-        helpers = [_start_helper(missing, taken) for _ in range(min(threads.COUNT, len(missing)))]
-        try:
-            while any(helper.poll() is None for helper in helpers):
-                meanwhile()
-                time.sleep(0.05)
-        finally:
-            for helper in helpers:
-                helper.terminate()
-                helper.wait()
-
-
-def _start_helper(loops: Sequence[Loop], taken: str) -> subprocess.Popen:
+def _start_helpers(count: int) -> list[subprocess.Popen]:
     program = "import sys; from reproduce.engine.preparation import help_with; help_with(sys.stdin.buffer)"
-    helper = subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
-    )  # fmt: skip
-    with contextlib.suppress(BrokenPipeError):  # it has failed already
-        helper.stdin.write(pickle.dumps((loops, taken)))
-        helper.stdin.close()
-    return helper
+    return [
+        subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+        )
+        for _ in range(count)
+    ]  # fmt: skip
 
 
-def help_with(task) -> None:
-    """What a helper does: take loops of the list that its parent has written to it."""
+def _compile(missing: list[Task], helpers: list[subprocess.Popen], meanwhile: Callable[[], None]) -> None:
+    # What takes longest comes first, so that nobody is still at it when the others have ended.
+    missing.sort(key=lambda task: -len(_function(task).py_func.__code__.co_code))
+    with tempfile.TemporaryDirectory(prefix="engine-") as taken:
+        for helper in helpers:
+            with contextlib.suppress(BrokenPipeError):  # it has failed already
+                helper.stdin.write(pickle.dumps((missing, taken)))
+                helper.stdin.close()
+        while any(helper.poll() is None for helper in helpers):
+            meanwhile()
+            time.sleep(0.05)
+
+
+def help_with(tasks) -> None:
+    """What a helper does: compile what stands in a list that its parent writes to it, unless another helper does."""
     gc.disable()  # the compiler makes much that lives on, and searching it for garbage takes a tenth of the time
-    take(*pickle.load(task))
+    pool.launch.typingctx.refresh()  # Numba reads all that it can compile, in the time that the parent rehearses
+    pool.launch.targetctx.refresh()
+    take(*pickle.load(tasks))
 
 
-def take(loops: Sequence[Loop], taken: str) -> None:
-    """Compile the loops of a list that no other process has taken: a file in `taken` says which have been."""
-    for number, loop in enumerate(loops):
+def take(tasks: Sequence[Task], taken: str) -> None:
+    """Compile what no other process has taken: a file in `taken` says what has been."""
+    for number, task in enumerate(tasks):
         try:
             Path(taken, str(number)).touch(exist_ok=False)
         except OSError:
             continue
-        threads.compile_for(_kernel(loop), loop[2])
+        _function(task).compile(task[2])
 
 
 def _every_loop() -> None:
@@ -147,5 +139,22 @@ def _every_loop() -> None:
 
 
 def prepare(computation: Callable[[], None] | None, meanwhile: Callable[[], None]) -> None:
-    """Compile the loops of a computation, or of the whole engine, unless they are on disk."""
-    compile_loops(rehearse(computation or _every_loop), meanwhile)
+    """Compile what a computation needs, or the whole engine, on all cores, unless it is on disk.
+
+    Args:
+        meanwhile: called again and again; what it raises ends the compiling.
+    """
+    if compilation.folder() is None:
+        return
+    share, signature = threads.ALWAYS_NEEDED[0]
+    # Where nothing is compiled yet, helpers start, which takes a second, while this process rehearses.
+    helpers = [] if share._cache.has(signature) else _start_helpers(threads.COUNT)
+    try:
+        missing = [task for task in rehearse(computation or _every_loop) if not _is_compiled(task)]
+        if missing:
+            helpers = helpers or _start_helpers(min(threads.COUNT, len(missing)))
+            _compile(missing, helpers, meanwhile)
+    finally:
+        for helper in helpers:
+            helper.terminate()
+            helper.wait()

@@ -37,10 +37,11 @@ def _start_workers() -> None:
         block = np.zeros(pool.SIZE + 16, np.int64)
         _numbers = block[-block.ctypes.data % 128 // 8 :][: pool.SIZE]
         _numbers[pool.PIPE_OUT], _numbers[pool.PIPE_IN] = os.pipe()
-        _numbers[pool.SHARE] = pool.address_of(pool.share, (types.int64,) * 6)
+        _numbers[pool.SHARE] = pool.address_of(*ALWAYS_NEEDED[0])
         base = _numbers.ctypes.data
         # Compiled here, once, rather than by each of the threads.
-        pool.watch.compile((types.int64, types.int64))
+        for function, signature in ALWAYS_NEEDED:
+            function.compile(signature)
         for number in range(1, COUNT):
             worker = threading.Thread(target=pool.watch, args=(base, number), name=f"engine-{number}", daemon=True)
             worker.start()
@@ -79,9 +80,28 @@ def kinds_of(arguments: tuple) -> list[types.Type]:
     return [numba.typeof(argument) for argument in arguments]
 
 
-def compile_for(kernel: Callable, kinds: list[types.Type]) -> int:
+# A function, and the types for which it is compiled.
+Compiled = tuple[Callable, tuple[types.Type, ...]]
+# Whatever is computed.
+ALWAYS_NEEDED: tuple[Compiled, ...] = (
+    (pool.share, (types.int64,) * 6),
+    (pool.watch, (types.int64,) * 2),
+    (pool.stop, (types.int64,)),
+)
+
+
+def needed(kernel: Callable, kinds: list[types.Type]) -> tuple[Compiled, ...]:
+    """What running a kernel with arguments of these types needs besides."""
+    return (
+        (kernel, (types.int64,) * 3 + tuple(pool.plain(kind) for kind in kinds)),
+        (pool.launch, (*(types.int64,) * 5, types.boolean, types.BaseTuple.from_types(tuple(kinds)))),
+    )
+
+
+def _compile_for(kernel: Callable, kinds: list[types.Type]) -> int:
     """Compile all that running a kernel with arguments of these types needs; the address of its code."""
-    pool.launch.compile((*(types.int64,) * 5, types.boolean, types.BaseTuple.from_types(tuple(kinds))))
+    for function, signature in needed(kernel, kinds):
+        function.compile(signature)
     return pool.address_of(kernel, [types.int64] * 3 + kinds)
 
 
@@ -106,7 +126,7 @@ def _run(kernel: Callable, units: int, ranges: int, slots_are_ranges: bool, argu
         kinds = kinds_of(arguments)
         code = pool.code_of(kinds)
         if (kernel, code) not in _addresses:
-            _addresses[kernel, code] = compile_for(kernel, kinds)
+            _addresses[kernel, code] = _compile_for(kernel, kinds)
         _last[kernel] = code, _addresses[kernel, code]
         outcome = pool.launch(_base, _addresses[kernel, code], code, units, ranges, slots_are_ranges, *arguments)
     if outcome:

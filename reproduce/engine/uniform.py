@@ -6,7 +6,7 @@
 
 import numpy as np
 
-from reproduce.engine import memory
+from reproduce.engine import memory, threads
 from reproduce.engine.compilation import from_python, kernel
 
 WORDS, MIDDLE = 624, 397
@@ -27,10 +27,10 @@ def _next_block(key):
     key[WORDS - 1] = key[MIDDLE - 1] ^ (y >> np.uint32(1)) ^ ((y & np.uint32(1)) * _MATRIX)
 
 
-@from_python
-def _fill(key, position, words):
-    """Tempered words of the stream; returns the generator's new position in its block."""
-    done = 0
+@kernel
+def _fill(slot, first, last, key, state, words):
+    """Tempered words of the stream; `state` (1,) int64 is the generator's position in its block, and the new one."""
+    position, done = state[0], 0
     while done < len(words):
         if position == WORDS:
             _next_block(key)
@@ -45,7 +45,7 @@ def _fill(key, position, words):
             target[i] = y ^ (y >> np.uint32(18))
         position += count
         done += count
-    return position
+    state[0] = position
 
 
 @from_python
@@ -70,6 +70,7 @@ def draw(count: int) -> np.ndarray | None:
     with generator.lock:
         state = generator.state
         key = np.ascontiguousarray(state["state"]["key"], np.uint32)
-        position = _fill(key, int(state["state"]["pos"]), words)
-        generator.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": int(position)}}
+        position = np.array([state["state"]["pos"]], np.int64)
+        threads.run(_fill, 1, key, position, words)
+        generator.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": int(position[0])}}
     return words

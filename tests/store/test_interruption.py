@@ -136,7 +136,8 @@ def test_memory_and_files_stay_flat_over_200_epochs(tmp_path):
     process.communicate()
     early, late = np.median(sizes[10:30]), np.median(sizes[-20:])
     assert late < 1.03 * early, f"{early / 2**20:.0f} MiB grew to {late / 2**20:.0f} MiB"
-    assert max(handles[-20:]) <= max(handles[10:30])
+    # The median: one more may be open at the moment, for the epoch's checkpoint.
+    assert np.median(handles[-20:]) <= np.median(handles[10:30])
     assert sorted(path.name for path in (tmp_path / "run").iterdir() if path.suffix == ".part") == []
 
 
