@@ -2,8 +2,8 @@
 
 The thread that wants a loop run opens it, takes ranges of it like every other thread, closes it when no range is left,
 and waits only for those who are in the middle of one. A thread that is still waking up by then is not waited for, so
-no loop takes longer than it would take alone. Between loops the others watch for the next one, and go to sleep when
-none comes soon.
+no loop takes longer than it would take alone. Between loops the others watch for the next one, let other programs have
+their cores when none comes at once, and go to sleep when none comes soon.
 
 All of this is in sequentially consistent order. Who comes in counts itself in before it looks whether a loop is open,
 and who closes a loop does so before it looks who is in; so a loop's description never changes while anybody reads it.
@@ -30,8 +30,9 @@ STOPPED = 120
 ANY_BYTE = 121
 SIZE = 128
 
-# So often a thread looks for the next loop before it goes to sleep: about 0.1 ms, twice what Chainer needs between two.
-PATIENCE = 5000
+# So often a thread looks for the next loop before it leaves its core to whoever wants it, about 0.1 ms, and so often it
+# then looks again before it goes to sleep, 1 ms or more: waking up takes longer than what Chainer does between two loops.
+PATIENCE, YIELDS = 5000, 3000
 OTHER_TYPES = -1
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
@@ -254,7 +255,9 @@ def watch(base, thread):
         while load(base, LOOPS) == seen:
             _relax()
             looked += 1
-            if looked == PATIENCE:
+            if looked > PATIENCE:
+                _yield_core()
+            if looked == PATIENCE + YIELDS:
                 _sleep(base, seen)
                 looked = 0
         seen = load(base, LOOPS)
