@@ -30,8 +30,8 @@ STOPPED = 120
 ANY_BYTE = 121
 SIZE = 128
 
-# So often a thread looks for the next loop before it leaves its core to whoever wants it, about 0.1 ms, and so often it
-# then looks again before it goes to sleep, 1 ms or more: waking up takes longer than what Chainer does between two loops.
+# So often a thread looks for the next loop before it leaves its core to whoever wants it, about 0.1 ms; and so often it
+# then looks again before it goes to sleep, 1 ms or more, since waking up takes longer than most of the waiting.
 PATIENCE, YIELDS = 5000, 3000
 OTHER_TYPES = -1
 

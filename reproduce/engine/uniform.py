@@ -4,6 +4,9 @@
 1998, ACM TOMACS 8, 3-30), works in blocks of 624 words, which vectors of words can be computed in just as well.
 """
 
+import ctypes
+import functools
+
 import numpy as np
 
 from reproduce.engine import memory, threads
@@ -28,9 +31,9 @@ def _next_block(key):
 
 
 @kernel
-def _fill(slot, first, last, key, state, words):
-    """Tempered words of the stream; `state` (1,) int64 is the generator's position in its block, and the new one."""
-    position, done = state[0], 0
+def _fill(slot, first, last, state, words):
+    """Tempered words of the stream that goes on from a generator's state (`_state_of`)."""
+    key, position, done = state[:WORDS], np.int64(state[WORDS]), 0
     while done < len(words):
         if position == WORDS:
             _next_block(key)
@@ -45,7 +48,7 @@ def _fill(slot, first, last, key, state, words):
             target[i] = y ^ (y >> np.uint32(18))
         position += count
         done += count
-    state[0] = position
+    state[WORDS] = np.uint32(position)
 
 
 @from_python
@@ -58,6 +61,17 @@ def at_least(words, first, count, threshold, result):
         result[i] = np.float64(high * 67108864 + low) >= bound
 
 
+@functools.lru_cache(maxsize=1)
+def _state_of(generator: np.random.MT19937) -> np.ndarray | None:
+    """The generator's own 624 words and its position in them, (625,) uint32; None if NumPy keeps them otherwise.
+
+    To read and to set `generator.state`, which copies them one by one, takes longer than to make 100,000 numbers.
+    """
+    own = np.ctypeslib.as_array((ctypes.c_uint32 * (WORDS + 1)).from_address(generator.ctypes.state_address))
+    state = generator.state["state"]
+    return own if np.array_equal(own, np.append(state["key"], np.uint32(state["pos"]))) else None
+
+
 def draw(count: int) -> np.ndarray | None:
     """The words (2 * count,) uint32 of the next `count` numbers of `np.random.rand`, which moves on past them.
 
@@ -66,11 +80,10 @@ def draw(count: int) -> np.ndarray | None:
     generator = np.random.mtrand._rand._bit_generator
     if type(generator) is not np.random.MT19937:
         return None
+    state = _state_of(generator)
+    if state is None:
+        return None
     words = memory.empty((2 * count,), np.uint32)
     with generator.lock:
-        state = generator.state
-        key = np.ascontiguousarray(state["state"]["key"], np.uint32)
-        position = np.array([state["state"]["pos"]], np.int64)
-        threads.run(_fill, 1, key, position, words)
-        generator.state = {"bit_generator": "MT19937", "state": {"key": key, "pos": int(position[0])}}
+        threads.run(_fill, 1, state, words)
     return words
