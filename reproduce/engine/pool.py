@@ -20,15 +20,22 @@ from numba.extending import intrinsic
 from reproduce.engine.compilation import from_python, kernel, target
 
 # Places of the shared numbers (int64); those that several threads write lie two cache lines apart.
-LOOPS, OPEN, INSIDE, NEXT, ASLEEP, BUSY, FAILED = range(0, 112, 16)
+LOOPS, OPEN, INSIDE, ASLEEP, BUSY, FAILED = range(0, 96, 16)
 # Written by one thread while no other is inside: the description of the open loop.
-FUNCTION, ARGUMENTS, UNITS, RANGES, SLOTS_ARE_RANGES = range(112, 117)
-# Written once: the end from which a pipe is read, and the other one; and how `launch` finds `share`.
-PIPE_OUT, PIPE_IN, SHARE = range(117, 120)
-STOPPED = 120
+FUNCTION, ARGUMENTS, UNITS, RANGES, SLOTS_ARE_RANGES = range(96, 101)
+# Written once: the number of threads; the end from which a pipe is read, and the other one; how `launch` finds `share`.
+THREADS, PIPE_OUT, PIPE_IN, SHARE = range(101, 105)
+STOPPED = 105
 # Where the bytes that wake threads are put; what they say does not matter.
-ANY_BYTE = 121
-SIZE = 128
+ANY_BYTE = 106
+# How many ranges have been taken of the first thread's part of the loop; of each other's, 16 places further on.
+FIRST_TAKEN = 112
+
+
+def size(threads: int) -> int:
+    """How many numbers so many threads share."""
+    return FIRST_TAKEN + 16 * threads
+
 
 # So often a thread looks for the next loop before it leaves its core to whoever wants it, about 0.1 ms; and so often it
 # then looks again before it goes to sleep, 1 ms or more, since waking up takes longer than most of the waiting.
@@ -179,15 +186,22 @@ _yield_core = types.ExternalFunction("sched_yield", types.intc())
 
 @kernel
 def _take_ranges(base, thread):
-    function, arguments = load(base, FUNCTION), load(base, ARGUMENTS)
+    """Take ranges of this thread's own part of the loop, and then what is left of the others' parts.
+
+    Every loop is cut into the same parts, so a thread finds most of what it needs in its own core's cache.
+    """
+    function, arguments, threads = load(base, FUNCTION), load(base, ARGUMENTS), load(base, THREADS)
     units, ranges, slots_are_ranges = load(base, UNITS), load(base, RANGES), load(base, SLOTS_ARE_RANGES)
-    while True:
-        number = add(base, NEXT, 1)
-        if number >= ranges:
-            return
-        slot = number if slots_are_ranges else thread
-        if _call_loop(function, slot, units * number // ranges, units * (number + 1) // ranges, arguments):
-            exchange(base, FAILED, 1)
+    for distance in range(threads):
+        part = (thread + distance) % threads
+        first, end = ranges * part // threads, ranges * (part + 1) // threads
+        while True:
+            number = first + add(base, FIRST_TAKEN + 16 * part, 1)
+            if number >= end:
+                break
+            slot = number if slots_are_ranges else thread
+            if _call_loop(function, slot, units * number // ranges, units * (number + 1) // ranges, arguments):
+                exchange(base, FAILED, 1)
 
 
 @kernel
@@ -205,7 +219,8 @@ def share(base, function, arguments, units, ranges, slots_are_ranges):
     exchange(base, UNITS, units)
     exchange(base, RANGES, ranges)
     exchange(base, SLOTS_ARE_RANGES, slots_are_ranges)
-    exchange(base, NEXT, 0)
+    for part in range(load(base, THREADS)):
+        exchange(base, FIRST_TAKEN + 16 * part, 0)
     exchange(base, FAILED, 0)
     exchange(base, OPEN, 1)
     add(base, LOOPS, 1)

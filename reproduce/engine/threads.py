@@ -34,8 +34,9 @@ def _start_workers() -> None:
     with _start:
         if _base:
             return
-        block = np.zeros(pool.SIZE + 16, np.int64)
-        _numbers = block[-block.ctypes.data % 128 // 8 :][: pool.SIZE]
+        block = np.zeros(pool.size(COUNT) + 16, np.int64)
+        _numbers = block[-block.ctypes.data % 128 // 8 :][: pool.size(COUNT)]
+        _numbers[pool.THREADS] = COUNT
         _numbers[pool.PIPE_OUT], _numbers[pool.PIPE_IN] = os.pipe()
         _numbers[pool.SHARE] = pool.address_of(*ALWAYS_NEEDED[0])
         base = _numbers.ctypes.data
