@@ -80,10 +80,10 @@ def draw(count: int) -> np.ndarray | None:
     generator = np.random.mtrand._rand._bit_generator
     if type(generator) is not np.random.MT19937:
         return None
-    state = _state_of(generator)
-    if state is None:
-        return None
     words = memory.empty((2 * count,), np.uint32)
     with generator.lock:
+        state = _state_of(generator)
+        if state is None:
+            return None
         threads.run(_fill, 1, state, words)
     return words
