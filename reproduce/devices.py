@@ -1,7 +1,5 @@
 """The CPU or a GPU: whether it and its engine are there, and how network and images get to it and totals back."""
 
-import functools
-import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +7,7 @@ import numpy as np
 from reproduce import engine
 from reproduce.data.hdf5 import to_unit_range
 from reproduce.errors import BadInput
+from reproduce.text import say_once
 
 if TYPE_CHECKING:
     from chainer.backend import Device
@@ -54,16 +53,11 @@ def resolve_engine(name: str, device: int) -> str:
         BadInput: the name is unknown, or the fast engine cannot work there.
     """
     if name == "auto" and device >= 0 and (obstacle := engine.obstacle(device)):
-        _say_once(f"{obstacle}; until then Chainer's own functions are used, several times slower in large batches")
+        say_once(f"{obstacle}; until then Chainer's own functions are used, several times slower in large batches")
     try:
         return engine.resolve(name, device)
     except ValueError as error:
         raise BadInput(str(error)) from None
-
-
-@functools.cache
-def _say_once(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 def packed(x: np.ndarray) -> np.ndarray:

@@ -1,6 +1,8 @@
 """Numbers and texts as people read them."""
 
+import functools
 import math
+import sys
 from collections.abc import Sequence
 
 NO_VALUE = "–"
@@ -9,6 +11,12 @@ NO_VALUE = "–"
 def printable(text: str) -> str:
     """Text in which no character of a file's name can break the line or steer the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@functools.cache
+def say_once(text: str) -> None:
+    """Print a line to standard error, each text only once."""
+    print(printable(text), file=sys.stderr, flush=True)
 
 
 def shown(value: float, form: str = ".1f") -> str:

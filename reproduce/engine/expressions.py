@@ -14,7 +14,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from reproduce.engine.simd import LANES, call_apart
+from reproduce.engine.simd import LANES, call_apart, spread
 
 _INTEGER = ir.IntType(64)
 _ELEMENTS = {types.float32: ir.FloatType(), types.uint8: ir.IntType(8)}
@@ -91,12 +91,6 @@ class Value:
         return ir.VectorType(element, LANES) if isinstance(self.code.type, ir.VectorType) else element
 
 
-def _spread(builder: ir.IRBuilder, scalar: ir.Value) -> ir.Value:
-    empty = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
-    vector = builder.insert_element(empty, scalar, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(vector, empty, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
-
-
 # Tells the functions of several loops in one module apart.
 _numbers = itertools.count()
 
@@ -119,7 +113,7 @@ def vector_loop(body: Callable) -> Callable:
                 places = [builder.bitcast(place, ir.VectorType(element, LANES).as_pointer())
                           for place, element in zip(places, elements, strict=True)]  # fmt: skip
             loaded = [builder.load(place, align=size) for place, size in zip(places, sizes, strict=True)]
-            loaded += [_spread(builder, number) if vector else number for number in numbers]
+            loaded += [spread(builder, number) if vector else number for number in numbers]
             results = body(*(Value(builder, code) for code in loaded))
             for result, place, size in zip(results, places[-len(results) :], sizes[-len(results) :], strict=True):
                 builder.store(result.code, place, align=size)

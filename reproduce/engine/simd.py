@@ -44,8 +44,9 @@ def _store(builder, vector, pointer):
     builder.store(vector, builder.bitcast(pointer, _VECTOR.as_pointer()), align=4)
 
 
-def _spread(builder, scalar):
-    undefined = ir.Constant(_VECTOR, ir.Undefined)
+def spread(builder, scalar):
+    """A vector of `LANES` times the same number."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, LANES), ir.Undefined)
     vector = builder.insert_element(undefined, scalar, ir.Constant(_I32, 0))
     return builder.shuffle_vector(vector, undefined, ir.Constant(ir.VectorType(_I32, LANES), [0] * LANES))
 
@@ -104,7 +105,7 @@ def _make_multiply(rows: int) -> Callable:
                 b_here = builder.gep(b_start, [builder.mul(over_depth.index, _integer(PANEL))])
                 columns = [_load(builder, builder.gep(b_here, [_integer(v * LANES)])) for v in range(VECTORS)]
                 for i in range(rows):
-                    factor = _spread(builder, builder.load(builder.gep(a_here, [row_offsets[i]])))
+                    factor = spread(builder, builder.load(builder.gep(a_here, [row_offsets[i]])))
                     for v in range(VECTORS):
                         total = _multiply_add(builder, factor, columns[v], builder.load(sums[i][v]))
                         builder.store(total, sums[i][v])

@@ -21,7 +21,7 @@ from reproduce.data.dataset import Dataset
 from reproduce.errors import BadInput, first_line
 from reproduce.files import json_bytes
 from reproduce.store.code_version import sources_digest
-from reproduce.text import printable
+from reproduce.text import say_once
 
 # What in the environment says how numbers are computed: numbers of threads, and CuPy's leave to round products to TF32.
 COMPUTING_SETTINGS = ("_NUM_THREADS", "CUPY_TF32")
@@ -111,15 +111,10 @@ def _git() -> dict[str, Any] | None:
     try:
         return {"commit": ask("rev-parse", "HEAD"), "dirty": bool(ask("status", "--porcelain"))}
     except subprocess.CalledProcessError as error:
-        _say_once(f"the commit is not recorded: {first_line(ValueError(error.stderr))}")
+        say_once(f"the commit is not recorded: {first_line(ValueError(error.stderr))}")
     except (OSError, subprocess.SubprocessError) as error:
-        _say_once(f"the commit is not recorded: {first_line(error)}")
+        say_once(f"the commit is not recorded: {first_line(error)}")
     return None
-
-
-@functools.cache
-def _say_once(text: str) -> None:
-    print(printable(text), file=sys.stderr, flush=True)
 
 
 # The packages whose versions may change a number; a provenance names all that are installed.

@@ -15,6 +15,7 @@ import pytest
 
 from reproduce import devices, engine
 from reproduce.engine import cudnn
+from reproduce.text import say_once
 from tests.helpers.processes import run_python
 
 
@@ -47,7 +48,7 @@ def test_on_a_gpu_the_fast_engine_is_there_where_cudnn_is(monkeypatch):
 
 def test_a_run_on_a_gpu_without_cudnn_says_once_what_it_lacks(monkeypatch, capsys):
     monkeypatch.setattr(cudnn, "library", lambda: None)
-    devices._say_once.cache_clear()
+    say_once.cache_clear()
     assert [devices.resolve_engine(name, 0) for name in ("auto", "auto", "chainer")] == ["chainer"] * 3
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "cuDNN 9" in said and "extra cuda12 or cuda13" in said
