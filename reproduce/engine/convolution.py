@@ -52,6 +52,7 @@ class _Shapes:
         self.inner, self.outer = _panels(self.channels), _panels(self.outputs)
         frequencies = self.n * self.n
         floats = frequencies * tiles_y * tiles_x * (self.inner + self.outer) * PANEL
+        # Frequencies lie an odd number of cache lines apart (`winograd`).
         self.transformed_filters = frequencies * (self.inner * self.outer * PANEL | 1) * PANEL
         budget = max(FLOATS_IN_CACHE, min(self.transformed_filters, MOST_FLOATS))
         self.group = max(1, min(-(-self.images // threads.COUNT), budget // floats))

@@ -60,7 +60,8 @@ def _wrap_backward(node_class: type, backward: Callable) -> None:
 class _Shown:
     """An attribute of Chainer's that nodes which the engine computed have, too: made when it is first read.
 
-    `F.dropout` reads each mask, but only returns it where it is asked to, and that the engine leaves to Chainer.
+    `F.dropout` always reads the mask, but returns it only with `return_mask=True`, which the engine leaves to Chainer.
+    So it gets None.
     """
 
     def __init__(self, name: str, compute: Callable) -> None:

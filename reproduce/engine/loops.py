@@ -46,7 +46,7 @@ _drop = vector_loop(lambda x, kept, y, scale: (x * (scale * kept.to_float()),))
 def _repeated(vector, wide):
     row = np.empty(wide, np.float32)
     for start in range(0, wide, len(vector)):
-        for c in range(len(vector)):
+        for c in range(len(vector)):  # one by one: Numba takes 3 s to compile the assignment of a slice
             row[start + c] = vector[c]
     return row
 

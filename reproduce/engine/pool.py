@@ -32,15 +32,16 @@ ANY_BYTE = 106
 FIRST_TAKEN = 112
 
 
-def size(threads: int) -> int:
-    """How many numbers so many threads share."""
-    return FIRST_TAKEN + 16 * threads
-
-
 # So often a thread looks for the next loop before it leaves its core to whoever wants it, about 0.1 ms; and so often it
 # then looks again before it goes to sleep, 1 ms or more, since waking up takes longer than most of the waiting.
 PATIENCE, YIELDS = 5000, 3000
 OTHER_TYPES = -1
+
+
+def shared_numbers(threads: int) -> int:
+    """How many numbers so many threads share."""
+    return FIRST_TAKEN + 16 * threads
+
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _ORDER = "seq_cst"
@@ -195,7 +196,8 @@ def _take_ranges(base, thread):
     for distance in range(threads):
         part = (thread + distance) % threads
         first, end = ranges * part // threads, ranges * (part + 1) // threads
-        while True:
+        # Looking first: many threads may look at once, and only one can add.
+        while first + load(base, FIRST_TAKEN + 16 * part) < end:
             number = first + add(base, FIRST_TAKEN + 16 * part, 1)
             if number >= end:
                 break

@@ -25,6 +25,8 @@ from numba.core import types
 from reproduce import engine
 from reproduce.engine import compilation, pool, threads
 
+# A network needs some forty functions, and each helper 100 MB and more.
+MOST_HELPERS = 16
 # A compiled function's module and name, and the types of its arguments.
 Task = tuple[str, str, tuple[types.Type, ...]]
 
@@ -66,14 +68,14 @@ def rehearse(computation: Callable[[], None]) -> list[Task]:
     return list(tasks.values())
 
 
-def _start_helpers(count: int) -> list[subprocess.Popen]:
+def _start_helpers() -> list[subprocess.Popen]:
     program = "import sys; from reproduce.engine.preparation import help_with; help_with(sys.stdin.buffer)"
     return [
         subprocess.Popen(
             [sys.executable, "-c", program], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
         )
-        for _ in range(count)
+        for _ in range(min(threads.COUNT, MOST_HELPERS))
     ]  # fmt: skip
 
 
@@ -81,13 +83,22 @@ def _compile(missing: list[Task], helpers: list[subprocess.Popen], meanwhile: Ca
     # What takes longest comes first, so that nobody is still at it when the others have ended.
     missing.sort(key=lambda task: -len(_function(task).py_func.__code__.co_code))
     with tempfile.TemporaryDirectory(prefix="engine-") as taken:
-        for helper in helpers:
-            with contextlib.suppress(BrokenPipeError):  # it has failed already
-                helper.stdin.write(pickle.dumps((missing, taken)))
-                helper.stdin.close()
-        while any(helper.poll() is None for helper in helpers):
-            meanwhile()
-            time.sleep(0.05)
+        try:
+            for helper in helpers:
+                with contextlib.suppress(BrokenPipeError):  # it has failed already
+                    helper.stdin.write(pickle.dumps((missing, taken)))
+                    helper.stdin.close()
+            while any(helper.poll() is None for helper in helpers):
+                meanwhile()
+                time.sleep(0.05)
+        finally:
+            _end(helpers)  # before their folder goes
+
+
+def _end(helpers: list[subprocess.Popen]) -> None:
+    for helper in helpers:
+        helper.terminate()
+        helper.wait()
 
 
 def help_with(tasks) -> None:
@@ -148,13 +159,11 @@ def prepare(computation: Callable[[], None] | None, meanwhile: Callable[[], None
         return
     share, signature = threads.ALWAYS_NEEDED[0]
     # Where nothing is compiled yet, helpers start, which takes a second, while this process rehearses.
-    helpers = [] if share._cache.has(signature) else _start_helpers(threads.COUNT)
+    helpers = [] if share._cache.has(signature) else _start_helpers()
     try:
         missing = [task for task in rehearse(computation or _every_loop) if not _is_compiled(task)]
         if missing:
-            helpers = helpers or _start_helpers(min(threads.COUNT, len(missing)))
+            helpers = helpers or _start_helpers()
             _compile(missing, helpers, meanwhile)
     finally:
-        for helper in helpers:
-            helper.terminate()
-            helper.wait()
+        _end(helpers)

@@ -34,8 +34,8 @@ def _start_workers() -> None:
     with _start:
         if _base:
             return
-        block = np.zeros(pool.size(COUNT) + 16, np.int64)
-        _numbers = block[-block.ctypes.data % 128 // 8 :][: pool.size(COUNT)]
+        block = np.zeros(pool.shared_numbers(COUNT) + 16, np.int64)
+        _numbers = block[-block.ctypes.data % 128 // 8 :][: pool.shared_numbers(COUNT)]
         _numbers[pool.THREADS] = COUNT
         _numbers[pool.PIPE_OUT], _numbers[pool.PIPE_IN] = os.pipe()
         _numbers[pool.SHARE] = pool.address_of(*ALWAYS_NEEDED[0])
@@ -83,7 +83,7 @@ def kinds_of(arguments: tuple) -> list[types.Type]:
 
 # A function, and the types for which it is compiled.
 Compiled = tuple[Callable, tuple[types.Type, ...]]
-# Whatever is computed.
+# What every computation needs.
 ALWAYS_NEEDED: tuple[Compiled, ...] = (
     (pool.share, (types.int64,) * 6),
     (pool.watch, (types.int64,) * 2),
@@ -92,7 +92,7 @@ ALWAYS_NEEDED: tuple[Compiled, ...] = (
 
 
 def needed(kernel: Callable, kinds: list[types.Type]) -> tuple[Compiled, ...]:
-    """What running a kernel with arguments of these types needs besides."""
+    """What running a kernel with arguments of these types needs besides `ALWAYS_NEEDED`."""
     return (
         (kernel, (types.int64,) * 3 + tuple(pool.plain(kind) for kind in kinds)),
         (pool.launch, (*(types.int64,) * 5, types.boolean, types.BaseTuple.from_types(tuple(kinds)))),

@@ -75,7 +75,8 @@ def _state_of(generator: np.random.MT19937) -> np.ndarray | None:
 def draw(count: int) -> np.ndarray | None:
     """The words (2 * count,) uint32 of the next `count` numbers of `np.random.rand`, which moves on past them.
 
-    None if NumPy's global generator is not the Mersenne Twister, as it is unless somebody has replaced it.
+    None if NumPy's global generator is not the Mersenne Twister, as it is unless somebody has replaced it, or if NumPy
+    keeps its state otherwise than is known here.
     """
     generator = np.random.mtrand._rand._bit_generator
     if type(generator) is not np.random.MT19937:

@@ -5,8 +5,9 @@ by r - 1; for each of the n * n frequencies f the transformed tiles V[f] (tiles 
 outputs) are multiplied, and the products M[f] are transformed back to m x m outputs a tile. n is `cook_toom.products`.
 
 All work on a group of images is done by one thread while its tiles are in the cache. V, U, M and their gradients lie
-in panels of 16 columns: V[f, channel panel, tile, 16], U[f, output panel, channel, 16]. Arrays are flat float32;
-images are NHWC. m and r come as tuples of that length (`simd`).
+in panels of 16 columns: V[f, channel panel, tile, 16], U[f, output panel, channel, 16]. From one frequency to the next
+it is an odd number of cache lines of 16 floats (`| 1`), or those of one tile would be in each other's way in a few sets
+of the cache. Arrays are flat float32; images are NHWC. m and r come as tuples of that length (`simd`).
 """
 
 import numpy as np

@@ -311,6 +311,41 @@ def test_a_mask_that_nobody_wants_is_not_made():
     assert node.mask is node.mask and node.mask.shape == (4, 8)
 
 
+def test_dropout_draws_numpys_numbers_however_numpy_keeps_its_state(monkeypatch):
+    from reproduce.engine import uniform
+
+    def dropped(name):
+        np.random.seed(3)
+        with engine.using(name), chainer.using_config("train", True):
+            return F.dropout(normal(0, 40, 8)).array, np.random.rand()
+
+    expected = dropped("chainer")
+    for state_of in (uniform._state_of, lambda generator: None):
+        monkeypatch.setattr(uniform, "_state_of", state_of)
+        found = dropped("fast")
+        np.testing.assert_array_equal(found[0], expected[0])
+        assert found[1] == expected[1]
+
+
+@pytest.mark.skipif(not hasattr(np.random, "set_bit_generator"), reason="before NumPy 1.24 it cannot be replaced")
+def test_random_numbers_are_those_of_the_generator_that_is_numpys_now():
+    from reproduce.engine import uniform
+
+    own = np.random.get_bit_generator()
+    uniform.draw(5)
+    try:
+        for seed in (1, 2):
+            np.random.set_bit_generator(np.random.MT19937(seed))
+            state = np.random.get_state()
+            expected = np.random.rand(7)
+            np.random.set_state(state)
+            found = np.empty(7, np.uint8)
+            uniform.at_least(uniform.draw(7), 0, 7, float(np.median(expected)), found)
+            np.testing.assert_array_equal(found, expected >= np.median(expected))
+    finally:
+        np.random.set_bit_generator(own)
+
+
 @few
 @given(st.integers(1, 40), st.integers(1, 300), st.integers(1, 40), layouts, layouts, st.booleans())
 def test_linear(n, d, m, x_layout, w_layout, bias):

@@ -56,3 +56,30 @@ def test_what_is_prepared_needs_no_compiling_afterwards(tmp_path):
         counts.append(int(done.stdout))
     # Helpers and their parent together compile the same as one process alone.
     assert counts[0] == counts[1] > 10
+
+
+GIVING_UP = """
+import tempfile
+from pathlib import Path
+from reproduce import engine
+
+def give_up():
+    if list(Path(tempfile.gettempdir()).glob("engine-*/*")):
+        raise ValueError("enough")
+
+try:
+    engine.prepare(meanwhile=give_up)
+except ValueError as error:
+    print(error, list(Path(tempfile.gettempdir()).glob("engine-*")))
+"""
+
+
+def test_giving_up_while_others_compile_leaves_nothing_behind(tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "temporary").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", GIVING_UP],
+        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache"), "TMPDIR": str(tmp_path / "temporary")},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "enough []\n", "")

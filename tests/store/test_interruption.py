@@ -116,7 +116,7 @@ def test_a_signal_ends_the_compiling_at_once(tmp_path):
     assert process.returncode == 143
     assert said.count("\n") == 1
     assert not any(helper.is_running() for helper in helpers)
-    # Those that were at work, and not the thirty others of a training step.
+    # Those that were at work, and not the forty others of a training step.
     assert len(list(cache.glob("*/*"))) < 10
     assert not (tmp_path / "run/history.csv").exists()
 
