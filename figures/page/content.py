@@ -60,16 +60,6 @@ class Content:
         """The order of the series in each panel."""
         return [order for rows in self.rows.values() for order in orders(rows)]
 
-    @property
-    def fewest_seeds(self) -> int:
-        """Of the figure that is drawn from the fewest; 0 if none is drawn."""
-        return min(self.seeds.values(), default=0)
-
-    @property
-    def most_seeds(self) -> int:
-        """Of the figure that is drawn from the most; 0 if none is drawn."""
-        return max(self.seeds.values(), default=0)
-
 
 def gather(study: Study) -> Content:
     """Draw every figure that has a complete seed, decide every claim; nothing is trained or timed.

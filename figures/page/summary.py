@@ -32,13 +32,18 @@ def opening(content: Content) -> list[str]:
             f"{len(content.pictures)} of the report's {len(FIGURES) + 1} figures and {tested} of its "
             f"{len(content.decisions)} claims, made again with its own network in Chainer: {study.options.profile} "
             f"profile, {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
-            f"{width}, {counted_from(content.fewest_seeds, content.most_seeds, 'seed')}.",
+            f"{width}{_seeds_of_figures(content)}.",
             "lead",
         )
     )
     if (sentence := scale_sentence(study)) and not dataset.is_synthetic:
         parts.append(html.paragraph(sentence, "notice"))
     return parts
+
+
+def _seeds_of_figures(content: Content) -> str:
+    of_figures = content.seeds.values()
+    return f", {counted_from(min(of_figures), max(of_figures), 'seed')}" if of_figures else ""
 
 
 def summary(content: Content) -> list[str]:

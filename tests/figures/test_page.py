@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from figures.page import content, layout
+from figures.page import content, layout, summary
 from figures.page.place import Place
 from figures.sections import CLAIMS, SECTIONS
 from reproduce.plan import step_times
@@ -181,6 +181,11 @@ def test_the_summary_says_what_is_here_and_what_is_not(written):
     # Of figure 9, one setting of two is missing, with both seeds.
     assert "Not here: 2 of its 4 runs are missing or unfinished." in text
     assert "make figure-8 " not in text
+
+
+def test_a_page_without_a_figure_names_no_number_of_seeds(gathered):
+    assert ", 2 seeds." in str(summary.opening(gathered))
+    assert "seed" not in str(summary.opening(replace(gathered, seeds={})))
 
 
 def test_two_seeds_have_no_p_value_and_no_stability_and_five_rounds_have(written):
