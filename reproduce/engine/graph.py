@@ -47,18 +47,24 @@ def output_array(node: FunctionNode) -> np.ndarray:
     return node._retained_output_data[0] if output is None else output._data
 
 
-def _is_ordinary() -> bool:
+def _settings() -> dict[str, object]:
+    """All of this thread's `chainer.config`: in one go, for each look at one of its attributes takes longer."""
+    return {**chainer.global_config.__dict__, **chainer.config._local.__dict__}
+
+
+def _is_ordinary(settings: dict[str, object]) -> bool:
     """Whether nobody looks on: no hooks, no debug mode."""
-    return engine.current() == "fast" and not chainer.config.debug and not chainer.get_function_hooks()
+    return engine.current() == "fast" and not settings["debug"] and not chainer.get_function_hooks()
 
 
 def _apply(stock: Callable) -> Callable:
     @functools.wraps(stock)
     def apply(node, inputs):
+        settings = _settings()
         if (
-            not _is_ordinary()
+            not _is_ordinary(settings)
             or node._n_local_function_hooks
-            or chainer.config.schedule_func is not None
+            or settings["schedule_func"] is not None
             or not type(node).__module__.startswith("chainer.functions.")  # a user's own has its outputs checked
         ):
             return stock(node, inputs)
@@ -68,7 +74,7 @@ def _apply(stock: Callable) -> Callable:
                 return stock(node, inputs)
         arrays = tuple([x._data[0] for x in variables])
         node._input_layouts = (None,) * len(variables)
-        if chainer.config.type_check:
+        if settings["type_check"]:
             node._check_data_type_forward(arrays)
         node._input_indexes_to_retain = node._output_indexes_to_retain = None
         outputs = node.forward(arrays)
@@ -77,7 +83,7 @@ def _apply(stock: Callable) -> Callable:
         node._output_count = len(outputs)
         requires_grad = any(x._requires_grad for x in variables)
         results = tuple([variable(y, requires_grad) for y in outputs])
-        if chainer.config.enable_backprop:
+        if settings["enable_backprop"]:
             node.rank = max([x._node._rank for x in variables])
             for y in results:
                 y._node._creator_node, y._node._rank = node, node.rank + 1
@@ -89,7 +95,7 @@ def _apply(stock: Callable) -> Callable:
                 for index in node._output_indexes_to_retain:
                     results[index]._node._data = outputs[index]
                 node._retained_output_data = tuple([outputs[index] for index in node._output_indexes_to_retain])
-            node.lazy_grad_sum = chainer.config.lazy_grad_sum
+            node.lazy_grad_sum = settings["lazy_grad_sum"]
         return results
 
     return apply
@@ -98,7 +104,7 @@ def _apply(stock: Callable) -> Callable:
 def _backprop_to_all(stock: Callable) -> Callable:
     @functools.wraps(stock)
     def backprop_to_all(outputs, retain_grad, loss_scale):
-        if not _is_ordinary():
+        if not _is_ordinary(_settings()):
             return stock(outputs, retain_grad, loss_scale)
         candidates: list[tuple[int, int, FunctionNode]] = []
         seen: set[FunctionNode] = set()

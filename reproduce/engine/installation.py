@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 
 import chainer
-import numpy as np
 from chainer.functions.activation.relu import ReLU
 from chainer.functions.connection.convolution_2d import Convolution2DFunction
 from chainer.functions.connection.linear import LinearFunction
@@ -19,9 +18,6 @@ from chainer.functions.normalization.batch_normalization import BatchNormalizati
 from chainer.functions.pooling.average_pooling_2d import AveragePooling2D
 from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 from chainer.optimizer import GradientMethod
-from chainer.optimizers.adam import AdamRule
-from chainer.optimizers.momentum_sgd import MomentumSGDRule
-from chainer.optimizers.rmsprop import RMSpropRule
 
 from reproduce import engine
 from reproduce.engine import graph, nodes, normalization, updates
@@ -76,54 +72,29 @@ class _Shown:
         return node.__dict__[self.name]
 
 
-def _wrap_update(rule_class: type, update: Callable) -> None:
-    stock_update, stock = rule_class.update, rule_class.update_core_cpu
-
-    @functools.wraps(stock_update)
-    def updating(self, param):
-        # An array of NumPy on its own, with nobody looking on: what Chainer does around it changes nothing.
-        if (
-            engine.current() == "fast"
-            and type(self) is rule_class
-            and self.enabled
-            and not self._use_fp32_update
-            and not (self._hookable._pre_update_hooks or self._hookable._post_update_hooks)
-            and self._state is not None
-            and all(type(array) is np.ndarray for array in self._state.values())
-            and param._loss_scale is None
-            and param._layout is None
-            and type(param._data[0]) is np.ndarray
-        ):
-            self.t += 1
-            self.update_core_cpu(param)
-        else:
-            stock_update(self, param)
-
-    @functools.wraps(stock)
-    def wrapped(self, param):
-        if engine.current() != "fast" or not update(self, param):
-            stock(self, param)
-
-    rule_class.update, rule_class.update_core_cpu = updating, wrapped
-
-
 def _wrap_optimizer() -> None:
-    """Update all parameters at once: just before whatever `update` does after the last of them."""
-    update, call_hooks = GradientMethod.update, GradientMethod.call_hooks
-    reallocate = GradientMethod.reallocate_cleared_grads
+    """Update all parameters at once."""
+    update, reallocate = GradientMethod.update, GradientMethod.reallocate_cleared_grads
 
     @functools.wraps(update)
-    def updating(self, *arguments, **keywords):
+    def updating(self, lossfun=None, *arguments, **keywords):
         if engine.current() != "fast":
-            return update(self, *arguments, **keywords)
-        with updates.together():
-            return update(self, *arguments, **keywords)
-
-    @functools.wraps(call_hooks)
-    def calling(self, timing="pre"):
-        if timing == "post":
-            updates.carry_out()
-        call_hooks(self, timing)
+            return update(self, lossfun, *arguments, **keywords)
+        if lossfun is not None:
+            loss = lossfun(*arguments, **keywords)
+            self.target.cleargrads()  # zeros in their place, as Chainer once had, come to the same
+            loss.backward(loss_scale=self._loss_scale)
+            del loss
+        self.reallocate_cleared_grads()
+        self.check_nan_in_grads()
+        self.call_hooks("pre")
+        self.t += 1
+        if self.is_safe_to_update():
+            for param in updates.update(self.target.params()):
+                param.update()
+        self.reallocate_cleared_grads()
+        self.call_hooks("post")
+        self.update_loss_scale()
 
     @functools.wraps(reallocate)
     def reallocating(self):
@@ -132,8 +103,7 @@ def _wrap_optimizer() -> None:
         ):
             reallocate(self)
 
-    GradientMethod.update, GradientMethod.call_hooks = updating, calling
-    GradientMethod.reallocate_cleared_grads = reallocating
+    GradientMethod.update, GradientMethod.reallocate_cleared_grads = updating, reallocating
 
 
 @functools.cache
@@ -156,8 +126,5 @@ def install() -> None:
     MaxPoolingND.indexes = _Shown("indexes", nodes.max_pooling_indexes)
     _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward)
     _wrap_backward(AveragePooling2D, nodes.average_pooling_backward)
-    _wrap_update(AdamRule, updates.adam)
-    _wrap_update(MomentumSGDRule, updates.momentum_sgd)
-    _wrap_update(RMSpropRule, updates.rmsprop)
     _wrap_optimizer()
     graph.install()

@@ -1,4 +1,4 @@
-"""Loops over whole arrays: batch normalization, ReLU, dropout, and the optimizers' updates.
+"""Loops over whole arrays: batch normalization, ReLU and dropout.
 
 All arrays are flat. An activation of C channels is a row of C floats for each pixel, so channels repeat with period C;
 vectors of channels are repeated up to `wide` floats (a multiple of C), for few channels would make short inner loops.

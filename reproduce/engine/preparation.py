@@ -139,14 +139,11 @@ def _every_loop() -> None:
             convolve(taps, channels, F.max_pooling_2d if taps == 3 else F.average_pooling_2d)
         wide = chainer.Parameter(np.zeros((16, 16), np.float32))
         F.sum(F.linear(chainer.Variable(np.zeros((2, 16), np.float32)), wide, wide[0])).backward()
-        for rule in (
-            chainer.optimizers.adam.AdamRule(),
-            chainer.optimizers.momentum_sgd.MomentumSGDRule(),
-            chainer.optimizers.rmsprop.RMSpropRule(),
-        ):
-            parameter = chainer.Parameter(np.zeros(16, np.float32))
-            parameter.grad = np.zeros(16, np.float32)
-            rule.update(parameter)
+        for optimizer in (chainer.optimizers.Adam, chainer.optimizers.MomentumSGD, chainer.optimizers.RMSprop):
+            link = chainer.Link()
+            with link.init_scope():
+                link.parameter = chainer.Parameter(np.zeros(16, np.float32))
+            optimizer().setup(link).update()
 
 
 def prepare(computation: Callable[[], None] | None, meanwhile: Callable[[], None]) -> None:

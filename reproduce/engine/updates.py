@@ -1,13 +1,15 @@
 """The optimizers' updates in one pass over all parameters, with the same bits as Chainer's several over each."""
 
-import contextlib
 import operator
-import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 
 import numba
 import numpy as np
+from chainer import Parameter, UpdateRule
+from chainer.optimizers.adam import AdamRule
+from chainer.optimizers.momentum_sgd import MomentumSGDRule
+from chainer.optimizers.rmsprop import RMSpropRule
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -103,120 +105,101 @@ def _rmsprop_all(slot, first, last, starts, places, numbers):
 
 # What one parameter's update needs: its arrays, gradient first; their addresses; and its rule's numbers.
 _Update = tuple[tuple[np.ndarray, ...], tuple[int, ...], tuple[float, ...]]
+
+
+def _adam_numbers(rule: AdamRule) -> tuple[float, ...] | None:
+    hyper = rule.hyperparam
+    if hyper.amsgrad or hyper.adabound or hyper.weight_decay_rate or np.float32(hyper.eps) == 0:
+        return None
+    return 1.0 - hyper.beta1, 1.0 - hyper.beta2, rule.alpha_t, hyper.eps, -hyper.eta
+
+
+def _momentum_sgd_numbers(rule: MomentumSGDRule) -> tuple[float, ...]:
+    return rule.hyperparam.lr, rule.hyperparam.momentum
+
+
+def _rmsprop_numbers(rule: RMSpropRule) -> tuple[float, ...] | None:
+    hyper = rule.hyperparam
+    if hyper.eps_inside_sqrt or np.float32(hyper.eps) == 0:
+        return None
+    return hyper.lr, hyper.alpha, 1 - hyper.alpha, hyper.eps
+
+
+# Of each of Chainer's rules: the loop that carries it out, its states in the loop's order, and what computes its
+# numbers, or None for a variant that is left to Chainer.
+_RULES: dict[type, tuple[Callable, tuple[str, ...], Callable]] = {
+    AdamRule: (_adam_all, ("m", "v"), _adam_numbers),
+    MomentumSGDRule: (_momentum_sgd_all, ("v",), _momentum_sgd_numbers),
+    RMSpropRule: (_rmsprop_all, ("ms",), _rmsprop_numbers),
+}
 # Of each rule, the states and the parameter that it updated last, and their addresses. They are the same arrays in each
 # step, and looked at once. Not kept on the rule, which may be copied.
 _known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-class _Waiting(threading.local):
-    """This thread's updates that are to be carried out together: of each kernel, by the parameter's address."""
-
-    updates: dict[Callable, dict[int, _Update]] | None = None
-    # The rule's class, its number of updates and the optimizer's hyperparameters that numbers were last computed from.
-    source: tuple | None = None
-    numbers: tuple[float, ...] | None = None
-
-
-_waiting = _Waiting()
-
-
-@contextlib.contextmanager
-def together() -> Iterator[None]:
-    """Within this context, updates wait until `carry_out` is called, or for the context's end."""
-    before, _waiting.updates = _waiting.updates, {}
-    try:
-        yield
-    finally:
-        carry_out()
-        _waiting.updates = before
-
-
-def carry_out() -> None:
-    """Do what has been waiting."""
-    if _waiting.updates:
-        updates, _waiting.updates = _waiting.updates, {}
-        for kernel, waiting in updates.items():
-            _run(kernel, list(waiting.values()))
-
-
-def _run(kernel: Callable, waiting: list[_Update]) -> None:
-    starts = np.cumsum([0] + [arrays[0].size for arrays, _, _ in waiting])
-    places = np.array([places for _, places, _ in waiting])
-    numbers = np.array([numbers for _, _, numbers in waiting], np.float32)
-    threads.share(kernel, int(starts[-1]), starts, places, numbers, smallest=SMALLEST_RANGE)
+def update(params: Iterable[Parameter]) -> list[Parameter]:
+    """Update at once, as `Parameter.update` would each, those that the engine can; the others are returned."""
+    left: list[Parameter] = []
+    updates: dict[Callable, list[_Update]] = {}
+    numbers_of: dict[tuple, tuple[float, ...] | None] = {}
+    updated: set[int] = set()
+    for param in params:
+        rule = param.update_rule
+        places = _places(rule, param) if type(rule) in _RULES else None
+        # A parameter in two places is updated twice, and not at the same time.
+        if places is None or places[-1] in updated or not _is_covered(param.grad):
+            left.append(param)
+            continue
+        kernel, _, compute = _RULES[type(rule)]
+        rule.t += 1
+        shared = rule.hyperparam.parent
+        # Rules without hyperparameters of their own have the optimizer's, and so the same numbers.
+        source = (type(rule), rule.t, id(rule if len(rule.hyperparam.__dict__) > 1 or shared is None else shared))
+        if source not in numbers_of:
+            numbers_of[source] = compute(rule)
+        numbers = numbers_of[source]
+        if numbers is None:
+            rule.t -= 1
+            left.append(param)
+        elif param.grad.size:
+            arrays = (param.grad, *_known[rule][0])
+            updates.setdefault(kernel, []).append((arrays, (_address(param.grad), *places), numbers))
+            updated.add(places[-1])
+    for kernel, waiting in updates.items():
+        starts = np.cumsum([0] + [arrays[0].size for arrays, _, _ in waiting])
+        places = np.array([places for _, places, _ in waiting])
+        numbers = np.array([numbers for _, _, numbers in waiting], np.float32)
+        threads.share(kernel, int(starts[-1]), starts, places, numbers, smallest=SMALLEST_RANGE)
+    return left
 
 
 def _address(array: np.ndarray) -> int:
     return array.__array_interface__["data"][0]
 
 
-def _is_covered(array: np.ndarray) -> bool:
+def _is_covered(array: object) -> bool:
     return type(array) is np.ndarray and array.dtype == np.float32 and array.flags.c_contiguous
 
 
-def _places(rule, arrays: tuple[np.ndarray, ...]) -> tuple[int, ...] | None:
-    """The addresses of a rule's states and parameter, or None where the engine cannot work on them."""
+def _places(rule: UpdateRule, param: Parameter) -> tuple[int, ...] | None:
+    """The addresses of a rule's states and parameter; None where something is to be done besides an update of them."""
+    hooks = rule._hookable
+    if (
+        not rule.enabled
+        or rule._use_fp32_update
+        or hooks._pre_update_hooks
+        or hooks._post_update_hooks
+        or param._loss_scale is not None
+        or param._layout is not None
+        or type(param._data[0]) is not np.ndarray
+    ):
+        return None
+    if rule._state is None:
+        rule._init_states(param)
+    _, names, _ = _RULES[type(rule)]
+    arrays = (*map(rule._state.get, names), param._data[0])
     known, places = _known.get(rule, ((), None))
     if len(known) != len(arrays) or not all(map(operator.is_, known, arrays)):
         places = tuple([_address(array) for array in arrays]) if all(map(_is_covered, arrays)) else None
         _known[rule] = arrays, places
-    return places if all(array.flags.writeable for array in arrays) else None
-
-
-def _update(kernel: Callable, rule, grad: np.ndarray, arrays: tuple[np.ndarray, ...], numbers: tuple) -> bool:
-    """Run one rule's kernel on its gradient, states and parameter, if all are arrays that it can work on."""
-    places = _places(rule, arrays)
-    if places is None or not _is_covered(grad):
-        return False
-    update = ((grad, *arrays), (_address(grad), *places), numbers)
-    # Whoever looks at the parameter as soon as it is updated shall see that.
-    if _waiting.updates is None or rule._hookable._post_update_hooks or rule._fp32_param is not None:
-        if grad.size:
-            _run(kernel, [update])
-        return True
-    if places[-1] in _waiting.updates.setdefault(kernel, {}):
-        carry_out()  # a parameter in two places is updated twice
-    _waiting.updates.setdefault(kernel, {})[places[-1]] = update
-    return True
-
-
-def _numbers(rule, compute: Callable) -> tuple[float, ...] | None:
-    """What `compute` makes of a rule: the same for all parameters that have the optimizer's hyperparameters."""
-    hyper, shared = rule.hyperparam, rule.hyperparam.parent
-    if len(hyper.__dict__) > 1 or shared is None or shared.parent is not None:
-        return compute(rule, hyper)
-    source = (type(rule), rule.t, list(shared.__dict__.values()))
-    if source != _waiting.source:
-        _waiting.source, _waiting.numbers = source, compute(rule, hyper)
-    return _waiting.numbers
-
-
-def _adam_numbers(rule, hyper) -> tuple[float, ...] | None:
-    if hyper.amsgrad or hyper.adabound or hyper.weight_decay_rate or np.float32(hyper.eps) == 0:
-        return None
-    return 1.0 - hyper.beta1, 1.0 - hyper.beta2, rule.alpha_t, hyper.eps, -hyper.eta
-
-
-def adam(rule, param) -> bool:
-    """Whether `AdamRule` was carried out here; its variants are left to Chainer."""
-    numbers, grad = _numbers(rule, _adam_numbers), param.grad
-    if numbers is None or grad is None:
-        return False
-    return _update(_adam_all, rule, grad, (rule.state["m"], rule.state["v"], param.array), numbers)
-
-
-def momentum_sgd(rule, param) -> bool:
-    """Whether `MomentumSGDRule` was carried out here."""
-    if param.grad is None:
-        return False
-    numbers = (rule.hyperparam.lr, rule.hyperparam.momentum)
-    return _update(_momentum_sgd_all, rule, param.grad, (rule.state["v"], param.array), numbers)
-
-
-def rmsprop(rule, param) -> bool:
-    """Whether `RMSpropRule` was carried out here; with epsilon inside the root it is left to Chainer."""
-    hyper = rule.hyperparam
-    if hyper.eps_inside_sqrt or param.grad is None or np.float32(hyper.eps) == 0:
-        return False
-    numbers = (hyper.lr, hyper.alpha, 1 - hyper.alpha, hyper.eps)
-    return _update(_rmsprop_all, rule, param.grad, (rule.state["ms"], param.array), numbers)
+    return places if places and all(array.flags.writeable for array in arrays) else None

@@ -98,7 +98,23 @@ def test_optimizers_give_the_same_bits_as_chainers(make):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_a_hook_after_an_update_sees_it_and_a_parameter_in_two_places_is_updated_twice():
+def test_a_parameter_in_two_places_is_updated_twice_and_not_at_the_same_time():
+    found = []
+    for name in ("fast", "chainer"):
+        chain = chainer.Chain()
+        with chain.init_scope():
+            chain.w = chainer.Parameter(np.zeros(1 << 20, np.float32))
+            chain.again = chain.w
+        optimizer = chainer.optimizers.MomentumSGD(lr=0.1).setup(chain)
+        with engine.using(name):
+            for _ in range(50):
+                chain.w.grad = np.ones(1 << 20, np.float32)
+                optimizer.update()
+        found.append(chain.w.array)
+    np.testing.assert_array_equal(*found)
+
+
+def test_a_hook_after_an_update_sees_it():
     seen = {}
     for name in ("fast", "chainer"):
         seen[name] = []
@@ -108,8 +124,6 @@ def test_a_hook_after_an_update_sees_it_and_a_parameter_in_two_places_is_updated
             for link in (chain.a, chain.b):
                 with link.init_scope():
                     link.w = chainer.Parameter(np.arange(20000, dtype=np.float32))
-            with chain.b.init_scope():
-                chain.b.shared = chain.a.w
         optimizer = chainer.optimizers.MomentumSGD(lr=0.1).setup(chain)
         chain.b.w.update_rule.add_hook(
             lambda rule, parameter, name=name: seen[name].append(parameter.array.copy()), name="look", timing="post"
@@ -125,6 +139,54 @@ def test_a_hook_after_an_update_sees_it_and_a_parameter_in_two_places_is_updated
     assert len(seen["fast"]) == len(seen["chainer"]) == 4
     for found, expected in zip(seen["fast"], seen["chainer"], strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def one_weight(optimizer):
+    """A link of one parameter, set up with an optimizer."""
+    link = chainer.Link()
+    with link.init_scope():
+        link.w = chainer.Parameter(np.arange(1, 6, dtype=np.float32))
+    return link, optimizer.setup(link)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+@pytest.mark.parametrize("is_cleared", [True, False])
+def test_an_update_by_a_loss_function_is_chainers(is_cleared):
+    found = []
+    for name in ("fast", "chainer"):
+        link, optimizer = one_weight(chainer.optimizers.Adam())
+        optimizer.use_cleargrads(is_cleared)
+        with engine.using(name):
+            for power in (2, 3):
+                optimizer.update(lambda exponent, scale, link=link: scale * F.sum(link.w**exponent), power, scale=0.5)
+        found.append((link.w.array.tolist(), link.w.grad.tolist(), optimizer.t))
+    assert found[0] == found[1]
+
+
+@pytest.mark.filterwarnings("ignore:Non finite number")
+def test_no_update_is_made_from_scaled_gradients_that_are_not_finite():
+    found = []
+    for name in ("fast", "chainer"):
+        link, optimizer = one_weight(chainer.optimizers.MomentumSGD(lr=0.1))
+        optimizer.loss_scaling()
+        optimizer.set_loss_scale(8.0)
+        optimizer._loss_scaling_is_dynamic = True
+        with engine.using(name):
+            for factor in (1.0, np.inf, 1.0):
+                optimizer.update(lambda factor, link=link: F.sum(link.w * link.w) * factor, np.float32(factor))
+        found.append((link.w.array.tolist(), link.w.update_rule.t, optimizer.t))
+    assert found[0] == found[1] and np.isfinite(found[0][0]).all()
+
+
+def test_an_array_that_must_not_be_written_to_is_refused_as_chainer_refuses_it():
+    for name in ("fast", "chainer"):
+        link, optimizer = one_weight(chainer.optimizers.MomentumSGD(lr=0.1))
+        link.w.grad = np.ones(5, np.float32)
+        with engine.using(name):
+            optimizer.update()
+            link.w.array.flags.writeable = False
+            with pytest.raises(ValueError, match="read-only"):
+                optimizer.update()
 
 
 def test_the_same_seed_gives_the_same_bits():
