@@ -111,7 +111,8 @@ CLAIMS = (
         NUMBER,
         "Batch normalization makes training depend less on the initialization.",
         "True if x3's train error varies less with it over initial weights of 0.7, 1 and 1.4 times the usual "
-        "scale, false if more; larger changes, at which networks without it stop learning, are not asked.",
+        "scale, false if more; noise alone makes a range, so the noisier network looks the more dependent; larger "
+        "changes, at which networks without it stop learning, are not asked.",
         (
             Comparison(
                 "range of x3's train error over initial weights of 0.7, 1 and 1.4 times the usual scale, without minus "
@@ -130,7 +131,7 @@ CLAIMS = (
         NUMBER,
         "Batch normalization regularizes well enough to stand in for dropout.",
         "True if, with batch normalization, leaving out dropout costs less than a point on the test set, false "
-        "if it costs more; other ratios than 0.25 are not asked.",
+        "if it costs more; other ratios than 0.25, and dropout without batch normalization, are not asked.",
         (
             # 'Well enough' is read as: leaving out dropout costs not more than a point on the test set.
             difference(

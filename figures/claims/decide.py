@@ -14,12 +14,12 @@ from reproduce.analysis import significance
 from reproduce.analysis.curves import Curve, Series, curve_of
 from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
 from reproduce.analysis.significance import (
-    CONTRADICTED,
     FEWEST_SEEDS,
     INCONCLUSIVE,
     NOT_TESTED,
     OUT_OF_REGIME,
     REPRODUCED,
+    TOO_FEW_SEEDS,
     Estimate,
     Evidence,
     Sample,
@@ -32,6 +32,8 @@ from reproduce.text import counted
 HOLDS, DOES_NOT_HOLD, WITHIN_NOISE = "holds", "does not hold", "within run-to-run noise"
 NO_CURVE, ARITHMETIC = "no curve", "arithmetic"
 REPORT_DECISIONS = (HOLDS, DOES_NOT_HOLD, WITHIN_NOISE, NO_CURVE, ARITHMETIC)
+# The verdicts on what is arithmetic: no run says anything about it.
+RIGHT, WRONG = "right", "wrong"
 # By how many standard deviations a single run's effect must lie inside or outside of the claimed range.
 DEVIATIONS = 2.0
 # Before the roles of curves that are judged and not compared.
@@ -108,7 +110,8 @@ class Measured:
             comparison.effect, curves, lambda role, values: counting_noise(values, self.images[role])
         )
         # Runs that have not learnt spread far less or far more than others, and tell nothing of their spread.
-        return Sample(comparison.effect(curves), comparison.claimed, variance, variance > 0 and self.is_in_regime)
+        group = comparison.variance_group if variance > 0 and self.is_in_regime else ""
+        return Sample(comparison.effect(curves), comparison.claimed, variance, group)
 
 
 def _without(values: np.ndarray, left_out: int | None) -> np.ndarray:
@@ -354,11 +357,15 @@ def verdict_of(
     of_each = [_estimate_of(one, estimates) for one in deciding]
     evidence = significance.combine(of_each, comparisons)
     if all(one.value is not None for one in deciding):
-        return (REPRODUCED if evidence.supports else CONTRADICTED), evidence
+        return (RIGHT if evidence.supports else WRONG), evidence
     if any(one.is_missing for one in deciding):
         return NOT_TESTED, evidence
     if not all(one.is_in_regime for one in deciding):
         return OUT_OF_REGIME, evidence
+    if any(one.curves and len(one.seeds) < FEWEST_SEEDS for one in deciding):
+        return TOO_FEW_SEEDS, evidence
+    if evidence.verdict == REPRODUCED and any(one.comparison.leans for one in deciding):
+        return INCONCLUSIVE, evidence
     return evidence.verdict, evidence
 
 
@@ -388,6 +395,8 @@ def _decision(
             notes.append(f"too far from the report: {', '.join(arm.text for arm in arms)}")
         if any(one.is_too_early for one in deciding):
             notes.append("too early: over these epochs the report's own curves decide otherwise than at their end")
+    elif verdict != evidence.verdict and verdict == INCONCLUSIVE:
+        notes += [one.comparison.leans for one in deciding if one.comparison.leans]
     elif verdict == INCONCLUSIVE and evidence.p < significance.SIGNIFICANCE:
         notes.append(f"significant alone, but not among {comparisons} comparisons")
     for on_report in (DOES_NOT_HOLD, NO_CURVE, WITHIN_NOISE, HOLDS, ARITHMETIC):

@@ -34,6 +34,7 @@ class Comparison:
         computed: in place of both, the number itself.
         judged: the curves that must be in the report's regime for the effect to say something about the report; all
             of `curves` if none are named.
+        leans: why the measure is biased towards the claim, if it is. It can speak against the claim then, not for it.
         decides: whether the claim needs it; otherwise it is measured and also shown.
     """
 
@@ -47,12 +48,23 @@ class Comparison:
     timed: str = STEP
     computed: Callable[[], float] | None = None
     judged: tuple[Series, ...] = ()
+    leans: str = ""
     decides: bool = True
 
     @property
     def series(self) -> tuple[Series, ...]:
         """All curves that it needs, those that are judged included."""
         return (*self.curves.values(), *self.judged)
+
+    @property
+    def variance_group(self) -> str:
+        """Comparisons that count the same images tell together how far seeds lie apart; others each for themselves.
+
+        Not those in which a network may fail to learn: it spreads far less, or far more.
+        """
+        if self.unit != "points" or self.judged or not self.curves:
+            return ""
+        return "test" if any(series.quantity.startswith("test") for series in self.curves.values()) else "train"
 
     def claimed_in_words(self) -> str:
         """`above 0`, `at least 1`, `-5 to 5`."""
@@ -90,7 +102,9 @@ def difference(measure: str, more: Series, less: Series, name: str = "", **more_
     return Comparison(f"{measure}, {AT_THE_END}", name, curves={"more": more, "less": less}, **more_settings)
 
 
-def gap(measure: str, more: tuple[Series, Series], less: tuple[Series, Series], name: str) -> Comparison:
+def gap(
+    measure: str, more: tuple[Series, Series], less: tuple[Series, Series], name: str, leans: str = ""
+) -> Comparison:
     """Of two overfitting gaps at equal train accuracy, each of a train and a test curve."""
     roles = ("more train", "more test", "less train", "less test")
     return Comparison(
@@ -98,4 +112,5 @@ def gap(measure: str, more: tuple[Series, Series], less: tuple[Series, Series], 
         name,
         curves=dict(zip(roles, [*more, *less], strict=True)),
         effect=measures.gap_difference,
+        leans=leans,
     )

@@ -4,6 +4,7 @@ Each takes its curves by the role they play. Positive effects speak for an order
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -74,7 +75,7 @@ def gap_difference(curves: Curves) -> np.ndarray:
     A network that has learnt nothing has no gap, so that gaps at the last epoch say which network has learnt more. Here
     both are compared where they fit the training set equally well: at the lower of the two mean train accuracies at the
     end, the same for all seeds. Test accuracies are interpolated along the run. A seed that ends below the level is
-    taken at its end.
+    taken at its end. One that begins above it was never there: its effect is NaN.
 
     A run that diverged has no gap, and there is none that could be put in its place: guessing on both sets would make
     it the best. Its effect is NaN.
@@ -91,7 +92,7 @@ def gap_difference(curves: Curves) -> np.ndarray:
 
 def _gap_at(level: float, train: np.ndarray, test: np.ndarray) -> float:
     """Train minus test accuracy of one run, interpolated to where its train accuracy first reaches a level."""
-    if not np.isfinite(train).all():
+    if not np.isfinite(train).all() or train[0] > level:
         return np.nan
     place = min(first_crossing(-train, -level), len(train) - 1.0)
     epochs = np.arange(len(train))
@@ -116,16 +117,23 @@ PART_OF_THE_WAY = 0.75
 
 
 def epochs_gained(curves: Curves) -> np.ndarray:
-    """(S,) epochs that `slower` needs, minus those that `faster` needs, to one and the same error.
+    """(S,) epochs that `slower` needs, minus those that `faster` needs, to one and the same error (`_error_level`)."""
+    return _epochs_gained_to(curves, _error_level(curves))
 
-    The level is the same for all seeds: three quarters of the way from the higher of the two mean errors in the first
-    epoch to the higher of the two at the end. It is a mean, so that no last digit of one run decides where it lies, and
-    both curves pass it well before their end.
+
+def _error_level(curves: Curves) -> float:
+    """Three quarters of the way from the higher of two mean errors in the first epoch to the higher at the end.
+
+    It is the same for all seeds, and a mean, so that no last digit of one run decides where it lies; both curves pass
+    it well before their end.
     """
-    values = settled(curves)
-    means = [one.mean(axis=0) for one in values.values()]
+    means = [one.mean(axis=0) for one in settled(curves).values()]
     start, end = max(float(one[0]) for one in means), max(float(one[-LAST_EPOCHS:].mean()) for one in means)
-    level = start + PART_OF_THE_WAY * (end - start)
+    return start + PART_OF_THE_WAY * (end - start)
+
+
+def _epochs_gained_to(curves: Curves, level: float) -> np.ndarray:
+    values = settled(curves)
     return np.array(
         [
             first_crossing(slower, level) - first_crossing(faster, level)
@@ -169,6 +177,9 @@ def noise_variance(
     Args:
         deviation: from a curve's role and values to a standard deviation that can be added to them.
     """
+    if measure is epochs_gained:
+        # A level that moved with the curve would cross it at the same epoch, however large the noise.
+        measure = partial(_epochs_gained_to, level=_error_level(curves))
     total = 0.0
     for role, curve in curves.items():
         by = deviation(role, curve.values)

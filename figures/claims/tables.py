@@ -19,7 +19,7 @@ COLUMNS = (
 EFFECT_COLUMNS = (
     *("claim", "comparison", "measure", "function", "unit", "claimed_low", "claimed_high", "decides", "effect", "low"),
     *("high", "standard_error", "degrees_of_freedom", "repeats", "report_effect", "report_noise", "report_decision"),
-    *("in_regime", "arms", "regime", "report_curves"),
+    *("in_regime", "leans", "arms", "regime", "report_curves"),
 )
 
 
@@ -88,7 +88,7 @@ def write_effects(path: Path, decisions: Sequence[Decision]) -> None:
                     *(comparison.unit, *map(number, comparison.claimed), "yes" if comparison.decides else "no"),
                     *map(number, (found.effect, found.low, found.high, found.error, found.degrees)),
                     *(one.repeats, number(one.report), number(one.report_noise), one.report_decision),
-                    ("yes" if one.is_in_regime else "no") if one.arms else "",
+                    *(("yes" if one.is_in_regime else "no") if one.arms else "", "yes" if comparison.leans else "no"),
                     *("; ".join(arms), "; ".join(regime), "; ".join(report)),
                 ]
             )

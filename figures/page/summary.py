@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from figures.claims.decide import ARITHMETIC
+from figures.claims.decide import ARITHMETIC, RIGHT
 from figures.figure import scale_sentence
 from figures.nearness import Pair
 from figures.page.content import Content
 from figures.page.place import Place
 from figures.sections import FIGURES
-from reproduce.analysis.significance import NOT_TESTED, REPRODUCED, VERDICTS
+from reproduce.analysis.significance import NOT_TESTED, TOO_FEW_SEEDS, VERDICTS
 from reproduce.render import html
 from reproduce.render.comparison import orders_sentence
 from reproduce.text import counted, counted_from, shown
@@ -51,10 +51,10 @@ def summary(content: Content) -> list[str]:
     computed = [one for one in content.decisions if one.report_decision == ARITHMETIC]
     by_runs = Counter(one.verdict for one in content.decisions if one.report_decision != ARITHMETIC)
     mark = " on synthetic data" if content.study.dataset.is_synthetic else ""
-    right = sum(one.verdict == REPRODUCED for one in computed)
+    right = sum(one.verdict == RIGHT for one in computed)
     counts = [
         (f"{len(content.pictures)} of {len(FIGURES) + 1}", "figures made"),
-        *((str(by_runs[word]), f"claims {word}{mark}") for word in VERDICTS),
+        *((str(by_runs[word]), f"claims {'with ' * (word == TOO_FEW_SEEDS)}{word}{mark}") for word in VERDICTS),
         (f"{right} of {len(computed)}", "arithmetic claims right"),
     ]
     warnings = [html.paragraph(sentence, "notice") for sentence in content.origins.warnings()]

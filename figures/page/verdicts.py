@@ -10,12 +10,12 @@ from reproduce.render import html
 HOW_DECIDED = (
     "Our verdicts rest on intervals that all hold at once with 95 % confidence; the seeds of all comparisons together "
     "tell how wide they are.",
-    "Inconclusive is not wrong: these seeds cannot tell it from chance.",
+    "Inconclusive is not wrong: these seeds cannot tell it from chance. Fewer than three seeds decide nothing.",
     "Out of regime: at this scale a network ends more than 15 points above or below the report's own train error, or "
     "so early that the report's own curves decide otherwise at their end. Nothing is said about the report.",
     "The report's own curves are single runs: what holds for them by less than two standard deviations of such runs is "
     "within run-to-run noise.",
-    "Arithmetic: counted or computed, with no run.",
+    "Arithmetic: counted or computed, with no run, and so right or wrong.",
 )
 
 

@@ -7,7 +7,7 @@ one of them misses its true effect is 5 %. A verdict is what the intervals say, 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import digamma, polygamma, stdtr, stdtrit
@@ -16,8 +16,11 @@ CONFIDENCE = 0.95
 SIGNIFICANCE = 1 - CONFIDENCE
 FEWEST_SEEDS = 3
 REPRODUCED, CONTRADICTED, INCONCLUSIVE = "reproduced", "contradicted", "inconclusive"
-OUT_OF_REGIME, NOT_TESTED = "out of regime", "not tested"
-VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, OUT_OF_REGIME, NOT_TESTED)
+TOO_FEW_SEEDS, OUT_OF_REGIME, NOT_TESTED = "too few seeds", "out of regime", "not tested"
+VERDICTS = (REPRODUCED, CONTRADICTED, INCONCLUSIVE, TOO_FEW_SEEDS, OUT_OF_REGIME, NOT_TESTED)
+# Degrees of freedom that the variances of other comparisons are worth at most. Without a limit intervals are too narrow
+# where one comparison spreads much more than the others (`benchmarks.claims_error_rates`).
+MOST_PRIOR_DEGREES = 4.0
 # Relative to the median variance: what a variance of 0 counts as where its logarithm is taken (as limma does).
 SMALLEST_VARIANCE = 1e-5
 # Relative to the effect: what rounding makes of equal numbers, and far below what any measurement resolves.
@@ -32,13 +35,13 @@ class Sample:
         effects: (S,) float, one effect per seed, or per round; one that is not finite cannot be measured.
         claimed: the range in which the claim says that the effect lies.
         count_variance: the variance of one effect if its images were drawn anew; 0 for what counts no images.
-        is_pooled: whether its variance is one of those that all tell together.
+        group: comparisons of one group tell together how large the variance of each is; in none, "", each its own.
     """
 
     effects: np.ndarray
     claimed: tuple[float, float] = (0.0, math.inf)
     count_variance: float = 0.0
-    is_pooled: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Prior:
-    """What all comparisons together say about the variance of one: a value, and the degrees of freedom it is worth."""
+    """What a group of comparisons says about the variance of one: a value, and the degrees of freedom it is worth."""
 
     variance: float = 1.0
     degrees: float = 0.0
@@ -113,10 +116,10 @@ def estimates(samples: Sequence[Sample], comparisons: int, fewest: int = FEWEST_
     Both sides of an effect share their seed. Where networks share weights and shuffles, what a seed does to both
     cancels; often they share little, and nothing is lost by it.
 
-    - **Variance.** Three or five seeds tell little about the spread of one comparison, and much about that of forty.
-      Each pooled comparison's variance is divided by what counting images alone gives (`count_variance`), and drawn
-      towards the common value of all (`prior_of`). Its degrees of freedom are its own and the prior's together, at most
-      those of all comparisons. Others, such as times, keep their own variance: Student's t.
+    - **Variance.** Three or five seeds tell little about the spread of one comparison, and more about that of many.
+      In a group each comparison's variance is divided by what counting images alone gives (`count_variance`), and drawn
+      towards the group's common value (`prior_of`, of which at most `MOST_PRIOR_DEGREES` count). Its degrees of freedom
+      are its own and the prior's, at most those of all the group. Others, as times, keep their own: Student's t.
     - **Floor.** Inference is to new seeds on this test set, whose images all seeds share. A few seeds can agree by
       chance to the last digit. So that this is no certainty, an effect's variance is never below `count_variance`.
     - **Intervals.** Bonferroni: each is at 1 - 0.05 / `comparisons`, so that all cover at once in 95 % of cases,
@@ -127,13 +130,15 @@ def estimates(samples: Sequence[Sample], comparisons: int, fewest: int = FEWEST_
         fewest: with fewer seeds there is no interval, and nothing is decided.
     """
     variances = [float(one.effects.var(ddof=1)) if _is_measured(one, 2) else math.nan for one in samples]
-    pooled = [i for i, one in enumerate(samples) if one.is_pooled and math.isfinite(variances[i])]
-    prior = prior_of(
-        [variances[i] / samples[i].count_variance for i in pooled], [len(samples[i].effects) - 1 for i in pooled]
-    )
-    most = float(sum(len(samples[i].effects) - 1 for i in pooled))
+    priors, most = {"": Prior()}, {"": 0.0}
+    for group in {one.group for one in samples} - {""}:
+        members = [i for i, one in enumerate(samples) if one.group == group and math.isfinite(variances[i])]
+        degrees = [len(samples[i].effects) - 1 for i in members]
+        prior = prior_of([variances[i] / samples[i].count_variance for i in members], degrees)
+        priors[group] = replace(prior, degrees=min(prior.degrees, MOST_PRIOR_DEGREES))
+        most[group] = float(sum(degrees))
     return [
-        _estimate(one, variance, prior if one.is_pooled else Prior(), most, comparisons, fewest)
+        _estimate(one, variance, priors[one.group], most[one.group], comparisons, fewest)
         for one, variance in zip(samples, variances, strict=True)
     ]
 
@@ -151,9 +156,7 @@ def _estimate(sample: Sample, variance: float, prior: Prior, most: float, compar
         return Estimate(mean, seeds=seeds, note=note if unmeasured else f"fewer than {fewest} decide nothing")
     own = seeds - 1.0
     degrees = own + prior.degrees
-    if math.isinf(degrees):
-        variance = prior.variance * sample.count_variance
-    elif prior.degrees:
+    if prior.degrees:
         variance = (own * variance + prior.degrees * prior.variance * sample.count_variance) / degrees
     degrees = min(degrees, most) if prior.degrees else degrees
     error = math.sqrt(max(variance, sample.count_variance) / seeds)

@@ -15,8 +15,8 @@ STYLE_SHEET = Path(__file__).with_name("page.css")
 LOOKS = {
     **{"reproduced": "good", "holds": "good", "yes": "good"},
     **{"contradicted": "bad", "does not hold": "bad", "no": "bad"},
-    **{"inconclusive": "open", "not tested": "none", "out of regime": "none"},
-    **{"within run-to-run noise": "open", "no curve": "none", "arithmetic": "none"},
+    **{"inconclusive": "open", "too few seeds": "none", "not tested": "none", "out of regime": "none"},
+    **{"within run-to-run noise": "open", "no curve": "none", "arithmetic": "none", "right": "none", "wrong": "none"},
 }
 # A CSS pixel is a 96th of an inch.
 PIXELS_OF_PICTURES = PNG_DOTS_PER_INCH / 96

@@ -7,6 +7,7 @@ from scipy import special, stats
 from reproduce.analysis.significance import (
     CONTRADICTED,
     INCONCLUSIVE,
+    MOST_PRIOR_DEGREES,
     REPRODUCED,
     Sample,
     combine,
@@ -64,7 +65,7 @@ def test_a_prior_is_found_again():
 
 
 def samples_of(draws, **settings):
-    return [Sample(values, is_pooled=True, **{"count_variance": 1e-6, **settings}) for values in draws]
+    return [Sample(values, **{"group": "all", "count_variance": 1e-6, **settings}) for values in draws]
 
 
 def test_three_seeds_decide_where_many_comparisons_tell_the_variance():
@@ -74,6 +75,17 @@ def test_three_seeds_decide_where_many_comparisons_tell_the_variance():
     assert sum(combine([one], 30).verdict == REPRODUCED for one in shared) == 30
     assert sum(combine([alone(values, comparisons=30)], 30).verdict == REPRODUCED for values in draws) < 10
     assert max(one.degrees for one in shared) <= 60
+
+
+def test_other_groups_and_those_in_none_tell_nothing_of_a_variance():
+    random = np.random.default_rng(5)
+    calm, wild = random.normal(6.0, 1.0, (20, 3)), random.normal(6.0, 50.0, (20, 3))
+    by_itself = estimates(samples_of(calm), 20)
+    together = estimates([*samples_of(calm), *samples_of(wild, group="other"), *samples_of(wild, group="")], 20)
+    assert together[:20] == by_itself
+    assert together[40:] == [alone(values, comparisons=20, count_variance=1e-6) for values in wild]
+    # The others are worth no more than so many degrees of freedom, however much they agree.
+    assert {one.degrees for one in by_itself} == {2 + MOST_PRIOR_DEGREES}
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

@@ -11,7 +11,9 @@ from figures.claims.decide import (
     DOES_NOT_HOLD,
     HOLDS,
     NO_CURVE,
+    RIGHT,
     WITHIN_NOISE,
+    WRONG,
     decide_all,
     decide_on_report,
 )
@@ -25,6 +27,7 @@ from reproduce.analysis.significance import (
     NOT_TESTED,
     OUT_OF_REGIME,
     REPRODUCED,
+    TOO_FEW_SEEDS,
     VERDICTS,
 )
 from reproduce.data.dataset import synthetic
@@ -42,7 +45,7 @@ IDS = (
     *("adam-best", "adam-average", "others-max", "adam-average-vs-momentum-max", "best-combination", "filter-train"),
     *("filter-overfit", "filter-parameters", "augmentation-train", "augmentation-time", "tuning", "regularizers"),
 )
-EXACT = {"table-2": REPRODUCED, "memory-table": CONTRADICTED, "filter-parameters": REPRODUCED}
+EXACT = {"table-2": RIGHT, "memory-table": WRONG, "filter-parameters": RIGHT}
 NO_TIMES = Times({})
 REAL_RULE = decide.is_too_early
 
@@ -112,7 +115,7 @@ def test_every_row_of_the_table_of_claims_is_declared():
         assert claim.comparisons
 
 
-@pytest.mark.parametrize("claim", [claim for claim in IDS if claim not in ("others-max", *EXACT)])
+@pytest.mark.parametrize("claim", [claim for claim in IDS if claim not in ("others-max", "regularizers", *EXACT)])
 def test_known_effects_are_found(as_claimed, claim):
     assert as_claimed[claim].verdict == REPRODUCED, as_claimed[claim]
 
@@ -123,6 +126,21 @@ def test_an_effect_the_other_way_round_contradicts(as_claimed):
     # The interval and the corrected p-value say the same.
     assert decision.decisive.estimate.high < 0
     assert decision.p_corrected < 0.05
+
+
+def test_a_measure_that_leans_towards_a_claim_can_only_speak_against_it(as_claimed, tmp_path):
+    leaning = as_claimed["regularizers"]
+    assert all(outcome.estimate.low > 0 for outcome in leaning.outcomes)
+    assert leaning.verdict == INCONCLUSIVE
+    assert "dropout's own gap is too small" in leaning.note
+    chosen = made_up.options(tmp_path)
+
+    def wider_with_dropout(experiment):
+        train, test, late = errors_as_claimed(experiment)
+        return train, test + 90 * experiment.dropout, late
+
+    fill(chosen, wider_with_dropout)
+    assert verdicts(chosen)["regularizers"].verdict == CONTRADICTED
 
 
 def test_exact_claims_are_computed_and_a_wrong_one_is_called_wrong(as_claimed):
@@ -177,7 +195,7 @@ def test_one_seed_decides_nothing_but_what_is_exact(tmp_path):
     found = verdicts(chosen)
     for claim in IDS:
         if claim not in EXACT and not any(comparison.times for comparison in found[claim].claim.comparisons):
-            assert found[claim].verdict == INCONCLUSIVE
+            assert found[claim].verdict == TOO_FEW_SEEDS
             assert math.isfinite(found[claim].decisive.estimate.effect)
             assert math.isnan(found[claim].decisive.estimate.low)
             assert "fewer than 3 decide nothing" in found[claim].note
@@ -187,7 +205,7 @@ def test_two_seeds_decide_nothing_however_much_they_agree(tmp_path):
     chosen = made_up.options(tmp_path, seeds=2)
     fill(chosen, lambda e: errors_as_claimed(replace(e, seed=0)))
     found = verdicts(chosen)
-    assert found["tuning"].verdict == INCONCLUSIVE
+    assert found["tuning"].verdict == TOO_FEW_SEEDS
     assert math.isnan(found["tuning"].p_corrected)
 
 
@@ -205,6 +223,7 @@ def test_missing_runs_are_not_tested_and_too_few_seeds_decide_nothing(tmp_path):
     assert math.isnan(found["adam-average"].p_corrected)
     assert math.isnan(found["others-max"].outcomes[0].estimate.low)
     assert found["others-max"].outcomes[0].repeats == "2 seeds"
+    assert found["others-max"].verdict == TOO_FEW_SEEDS
     assert "1 of 3 seeds are missing" in found["others-max"].outcomes[0].note
     assert found["dropout-train-error"].verdict == REPRODUCED
     assert found["pool-time"].verdict == NOT_TESTED
@@ -408,7 +427,7 @@ def test_the_csv_has_a_row_a_claim_and_marks_synthetic_data(as_claimed, tmp_path
         rows = {row["id"]: row for row in csv.DictReader(stream)}
     assert sorted(rows) == sorted(IDS)
     assert {row["synthetic"] for row in rows.values()} == {"yes"}
-    assert {row["verdict"] for row in rows.values()} <= set(VERDICTS)
+    assert {row["verdict"] for row in rows.values()} <= {*VERDICTS, RIGHT, WRONG}
     row = rows["tuning"]
     assert float(row["low"]) < float(row["effect"]) < float(row["high"])
     assert (row["repeats"], row["profile"]) == ("4 seeds", "smoke")
@@ -469,6 +488,16 @@ def test_gaps_are_taken_at_equal_train_accuracy():
         }
     )
     assert wider - found == pytest.approx([3])
+    # A run that is above the level from its first epochs on was never there.
+    cannot_be_told = measures.gap_difference(
+        {
+            "more train": curve(both + 45, "train accuracy (%)"),
+            "more test": curve(both, "test accuracy (%)"),
+            "less train": curve(100 - stops),
+            "less test": curve(100 - test(stops), "test error (%)"),
+        }
+    )
+    assert np.isnan(cannot_be_told).all()
 
 
 def test_equal_updates_are_four_epochs_for_one():
@@ -486,6 +515,14 @@ def test_counting_noise_is_binomial():
         measures.difference, curves, lambda role, values: measures.counting_noise(values, 1000)
     )
     assert found == pytest.approx(2.5 + 1.6)
+
+
+def test_counting_noise_of_epochs_to_an_error_does_not_move_that_error():
+    """Both curves fall by 10 points an epoch: a point of noise is a tenth of an epoch, in each of the two."""
+    falling = np.arange(90.0, 0, -10)
+    curves = {"slower": curve([falling] * 2, "test error (%)"), "faster": curve([falling] * 2, "test error (%)")}
+    found = measures.noise_variance(measures.epochs_gained, curves, lambda role, values: np.ones(values.shape))
+    assert found == pytest.approx(2 * 0.1**2)
 
 
 def test_a_diverged_run_counts_as_guessing_or_as_the_worst_beside_it():
