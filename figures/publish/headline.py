@@ -8,12 +8,19 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, WITHIN_NOISE
+from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, RIGHT, WITHIN_NOISE
 from figures.nearness import is_mostly_there, spread_of_the_report
-from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders
+from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders, two_runs_apart
 from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURES, SECTIONS
-from reproduce.analysis.significance import CONTRADICTED, NOT_TESTED, REPRODUCED, VERDICTS
+from reproduce.analysis.significance import (
+    CONTRADICTED,
+    FEWEST_SEEDS,
+    NOT_TESTED,
+    OUT_OF_REGIME,
+    REPRODUCED,
+    VERDICTS,
+)
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.render.tables import markdown_rows
@@ -27,7 +34,7 @@ END = "<!-- end of results -->"
 IN_WORDS = {
     HOLDS: ("holds", "hold"),
     DOES_NOT_HOLD: ("does not hold", "do not hold"),
-    WITHIN_NOISE: ("differs by no more than two runs of one network", "differ by no more than two runs of one network"),
+    WITHIN_NOISE: ("is within run-to-run noise", "are within run-to-run noise"),
     NO_CURVE: ("has no curve", "have no curve"),
     ARITHMETIC: ("is arithmetic", "are arithmetic"),
 }
@@ -57,35 +64,35 @@ def headline(published: Path) -> str:
     figures, claims = len(FIGURES) + 1, len(CLAIMS)
     in_words, *named = _claims_in_words(published)
     parts += [
-        f"- **Which claims hold?** {in_words} [Each claim](docs/claims.md).",
+        f"- **Which claims hold?** {in_words}",
         *(f"  - {line}" for line in named),
-        f"- **How do I get it?** {figures} figures, 3 tables and {claims} claims are made by one command each, and go "
-        "on where they were stopped.",
+        f"- **How do I get it?** One command makes each of the {figures} figures, one all 3 tables, and one all "
+        f"{claims} verdicts. A command that was stopped goes on where it was.",
         "",
     ]
     return "\n".join(parts)
 
 
 def _claims_in_words(published: Path) -> list[str]:
-    """The verdicts of the scale at which the most claims have been decided by runs, and the claims that were."""
-    found = {profile: rows_of(published / profile / "claims.csv") for profile in reversed(ON_ALL_IMAGES)}
-    for profile in sorted(found, key=lambda profile: -len(_decided_by_runs(found[profile]))):
-        claims = found[profile]
+    """The verdicts of the scale at which the most claims have enough runs, and the claims that are decided there."""
+    for profile, claims in _claims_by_profile(published).items():
         decided = {
             verdict: [claim for claim in _decided_by_runs(claims) if claim["verdict"] == verdict]
             for verdict in (REPRODUCED, CONTRADICTED)
         }
-        if any(decided.values()):
+        if any(map(_has_enough, claims)):
             # Those on times have none.
-            seeds = [number for of_verdict in decided.values() for number in map(_seeds_of, of_verdict) if number]
+            seeds = [number for claim in claims if (number := _seeds_of(claim))]
             of_seeds = f", {seeds_in_words(seeds)}" if seeds else ""
             summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
             epochs = counted(summary["epochs"], "epoch") if summary["epochs"] else "the report's epochs"
             return [
                 f"{counts_in_words(claims)} Our runs are of the {profile} profile: {summary['width']:g} of the width, "
-                f"{epochs}{of_seeds}; *out of regime* means that they are too small or too short to say.",
+                f"{epochs}{of_seeds}. *{OUT_OF_REGIME.capitalize()}*: networks of ours end too far from the report's, "
+                "or stop before its own curves have settled; nothing follows about the report. [Each "
+                f"claim](docs/claims.md#the-{profile}-profile).",
                 *(
-                    f"{verdict}: {'; '.join(map(_with_stability, of_verdict))}"
+                    f"{verdict}: {'; '.join(map(_with_basis, of_verdict))}"
                     for verdict, of_verdict in decided.items()
                     if of_verdict
                 ),
@@ -94,11 +101,24 @@ def _claims_in_words(published: Path) -> list[str]:
     # What the report's own curves say is the same at every scale.
     claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
     counts = Counter(claim["report_decision"] for claim in claims)
-    said = ", ".join(
-        f"{counts[decision]} {words[counts[decision] > 1]}" for decision, words in IN_WORDS.items() if counts[decision]
-    )
+    said = _in_words(counts, IN_WORDS)
     alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
-    return [f"Our runs decide none yet: that takes three runs of each network.{alone}"]
+    return [f"Our runs decide none yet: that takes {FEWEST_SEEDS} runs of each network.{alone} [More](docs/claims.md)."]
+
+
+def _claims_by_profile(published: Path) -> dict[str, list[dict[str, str]]]:
+    """Each profile's claims: first those of which the most have enough runs, and of as many those of the larger scale.
+
+    How many of them are decided, and how, has no part in it: that would be to choose by the outcome.
+    """
+    found = {profile: rows_of(published / profile / "claims.csv") for profile in reversed(ON_ALL_IMAGES)}
+    return dict(sorted(found.items(), key=lambda item: -sum(map(_has_enough, item[1]))))
+
+
+def _has_enough(claim: dict[str, str]) -> bool:
+    """Whether a claim has the seeds, or rounds of timing, that a verdict needs."""
+    number, _, what = claim["repeats"].partition(" ")
+    return what in ("seeds", "rounds") and int(number) >= FEWEST_SEEDS
 
 
 def _decided_by_runs(claims: Iterable[dict[str, str]]) -> list[dict[str, str]]:
@@ -109,19 +129,23 @@ def _decided_by_runs(claims: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     ]
 
 
-def _with_stability(claim: dict[str, str]) -> str:
-    """A claim, and how often its verdict stays without one of the seeds, or rounds, that decide it."""
-    stays = _stable(claim)
-    return claim["statement"].rstrip(".") + (f" (stays without one seed or round: {stays})" if stays else "")
+def _with_basis(claim: dict[str, str]) -> str:
+    """A claim, what its verdict rests on, and how often that stays with less."""
+    basis, stays = [], _stable(claim)
+    if claim["repeats"] != "exact":
+        basis += [claim["repeats"] + (" on one machine" if "round" in claim["repeats"] else "")]
+    if stays:
+        basis += [f"with one left out the verdict stays in {stays} cases"]
+    return claim["statement"].rstrip(".") + (f" ({'; '.join(basis)})" if basis else "")
 
 
 def _on_the_report_s_curves(claims: Iterable[dict[str, str]]) -> list[str]:
-    """The claims that the report's own curves bear out, and those that they do not."""
+    """The claims that the report's own curves support, and those that they contradict."""
     claims = list(claims)
     lines = []
-    for decision, words in ((HOLDS, "the report's own curves bear out"), (DOES_NOT_HOLD, "they speak against")):
+    for decision, words in ((HOLDS, "support"), (DOES_NOT_HOLD, "contradict")):
         found = [claim["statement"].rstrip(".") for claim in claims if claim["report_decision"] == decision]
-        lines += [f"{words}: {'; '.join(found)}"] if found else []
+        lines += [f"the report's own curves {words}: {'; '.join(found)}"] if found else []
     return lines
 
 
@@ -149,8 +173,8 @@ def _near_in_words(full: Path) -> str:
         f"epochs; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a setting that the report's "
         f"curves decide. The other {len(kept)}: a median gap of **{statistics.median(finite):.1f} points** of error or "
         f"accuracy, from {min(finite):.1f} to {max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
-        f"Two runs of the report that probably have one setting are {spread_of_the_report():.1f} points of test error "
-        f"apart.{where}"
+        f"Two runs of the report that probably have one setting differ by {spread_of_the_report():.1f} points of test "
+        f"error on average ({two_runs_apart('test'):.1f} root mean square, the limit for *tied* above).{where}"
     )
 
 
@@ -169,9 +193,9 @@ def _scale(summary: dict[str, Any], seeds: str) -> str:
     )
 
 
-def _enumerated(found: Counter[str], words: Iterable[str], form: str) -> str:
-    """How often each word was found, in this form, without those that were not."""
-    return ", ".join(form.format(found[word], word) for word in words if found[word])
+def _in_words(found: Counter[str], decisions: Iterable[str]) -> str:
+    """`5 hold, 1 does not hold`: how often each decision was found, without those that were not."""
+    return ", ".join(f"{found[one]} {IN_WORDS[one][found[one] > 1]}" for one in decisions if found[one])
 
 
 def counts_in_words(claims: list[dict[str, str]]) -> str:
@@ -179,22 +203,23 @@ def counts_in_words(claims: list[dict[str, str]]) -> str:
     counting = [c["verdict"] for c in claims if c["report_decision"] == ARITHMETIC]
     ours = Counter(c["verdict"] for c in claims if c["report_decision"] != ARITHMETIC)
     reports = Counter(c["report_decision"] for c in claims)
-    counted = _enumerated(ours, VERDICTS, "**{} {}**")
-    decisions = _enumerated(reports, [one for one in REPORT_DECISIONS if one != ARITHMETIC], "{} {}")
+    counted = ", ".join(f"**{ours[verdict]} {verdict}**" for verdict in VERDICTS if ours[verdict])
+    decisions = _in_words(reports, [one for one in REPORT_DECISIONS if one != ARITHMETIC])
     return (
-        f"Of the report's {len(claims)} claims {len(counting)} are arithmetic ({counting.count(REPRODUCED)} of them "
-        f"right); of the other {sum(ours.values())} our runs find {counted}. The report's own curves say of these: "
-        f"{decisions}."
+        f"Of the report's {len(claims)} claims, {len(counting)} are arithmetic ({counting.count(RIGHT)} of them "
+        f"right). Of the other {sum(ours.values())}, our runs find {counted}. By the report's own curves, {decisions}."
     )
 
 
 def claims_tables(published: Path) -> str:
-    """All claims with the verdicts of every profile that has tried any, the largest scale first, as Markdown."""
+    """All claims with the verdicts of every profile that has tried any, in README's order, as Markdown."""
+    tried = {
+        profile: claims
+        for profile, claims in _claims_by_profile(published).items()
+        if any(c["verdict"] != NOT_TESTED for c in claims if c["report_decision"] != ARITHMETIC)
+    }
     parts = []
-    for profile in reversed(ON_ALL_IMAGES):
-        claims = rows_of(published / profile / "claims.csv")
-        if all(c["verdict"] == NOT_TESTED for c in claims if c["report_decision"] != ARITHMETIC):
-            continue
+    for profile, claims in tried.items():
         summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
         sections = [section.NUMBER for section in SECTIONS]
         claims.sort(key=lambda claim: sections.index(claim["section"]))

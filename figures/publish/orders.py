@@ -69,13 +69,18 @@ def table_of_orders(published: Path) -> list[str]:
     for key in panels:
         theirs = (full.get(key) or small[key]).theirs
         first, second = (_in_words(orders[key], theirs) if key in orders else "" for orders in (full, small))
-        cells.append(
-            (_what_it_shows(*key), ", ".join(theirs), first, _gaps_in_words(near.get(key, []), len(theirs)), second)
-        )
-    columns = ("", "the report, best first", "ours, at the report's scale", "mean gap, points", f"ours, `{profile}`")
+        at_the_end = [name for name in _at_the_report_s_end(*key) if name in theirs]
+        reports = [", ".join(theirs), *[f"at its end {', '.join(at_the_end)}"] * (at_the_end not in ([], theirs))]
+        gaps = _gaps_in_words(near.get(key, []), len(theirs))
+        cells.append((_what_it_shows(*key), "; ".join(reports), first, gaps, second))
+    columns = (
+        *("", "the report at the epoch compared, best first", "ours, at the report's scale", "mean gap, points"),
+        f"ours, `{profile}`",
+    )
     kept = [0, 1, *(2, 3) * bool(near), *(4,) * bool(small)]
     return [
-        _summary(published, full, small, profile, compared, _unchosen(near)),
+        *_summary(published, full, small, profile, compared, _unchosen(near)),
+        "x1, x2 and x3 are networks of one, two and three blocks of two convolutions.",
         "",
         *markdown_rows([columns[n] for n in kept], [[row[n] for n in kept] for row in cells], ()),
         "",
@@ -133,6 +138,14 @@ def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
     return Order(_best_first(theirs, is_error), _best_first(ours, is_error), *marks, cut)
 
 
+def _at_the_report_s_end(number: str, panel: str, quantity: str) -> list[str]:
+    """The report's series at the last epoch that all curves of the panel have, the best one first."""
+    curves = {one.series: one for one in report_curves(int(number)) if (one.panel, one.quantity) == (panel, quantity)}
+    end = min(int(curve.epochs[-1]) for curve in curves.values())
+    ends = {name: float(curve.mean()[list(curve.epochs).index(end)]) for name, curve in curves.items()}
+    return _best_first(ends, "error" in quantity)
+
+
 def _best_first(ends: dict[str, float], is_error: bool) -> list[str]:
     return sorted(ends, key=ends.__getitem__, reverse=not is_error)
 
@@ -140,11 +153,11 @@ def _best_first(ends: dict[str, float], is_error: bool) -> list[str]:
 def _marks(ends: Sequence[tuple[float, float]], quantity: str) -> tuple[bool, bool]:
     """Whether two of our ends are as one, and whether one is far from the report's."""
     ours = sorted(one for one, _ in ends)
-    is_tied = any(after - before < _two_runs_apart(quantity) for before, after in pairwise(ours))
+    is_tied = any(after - before < two_runs_apart(quantity) for before, after in pairwise(ours))
     return is_tied, any(abs(one - report) > REGIME_POINTS for one, report in ends)
 
 
-def _two_runs_apart(quantity: str) -> float:
+def two_runs_apart(quantity: str) -> float:
     """Points between two runs of one setting of the report, root mean square."""
     return report_spread().of(quantity) * math.sqrt(2)
 
@@ -186,46 +199,48 @@ def _summary(
     profile: str,
     compared: dict[PanelKey, Rows],
     unchosen: set[PanelKey],
-) -> str:
-    """In how many panels the orders agree, at which scale, and what the marks mean."""
-    sentences = []
+) -> list[str]:
+    """In how many panels the orders agree, at which scale, and what the marks mean: paragraphs."""
+    paragraphs = []
     if full:
         summary = json.loads((published / "full" / "summary.json").read_text(encoding="utf-8"))
         alone = [order.agrees for key, order in full.items() if key in unchosen]
-        sentences += [
-            f"**At the report's own scale our curves come in the report's order in {_agreeing(full)}**, "
-            f"{_by_chance(full)}. That is {seeds_in_words([summary['seeds']])} on the {summary['data']}, at the last "
-            f"epoch that all curves of a panel have. In {len(full) - len(alone)} of the panels one of the report's "
-            f"curves decides a setting of ours; of the other {len(alone)}, {sum(alone)} are in its order."
+        paragraphs += [
+            f"**At the report's own scale, our curves come in the report's order in {_agreeing(full)}**"
+            f"{_clearly(full)}. That is {seeds_in_words([summary['seeds']])}, on the {summary['data']}, at the last "
+            f"epoch that all curves of a panel have; epochs count from 0. In {len(full) - len(alone)} of these panels "
+            f"a setting of ours was chosen because it fits one of the report's curves; of the other {len(alone)}, "
+            f"{sum(alone)} are in the report's order.",
+            "",
         ]
     if small:
         summary = json.loads((published / profile / "summary.json").read_text(encoding="utf-8"))
         of_compared = [row for key in small for row in compared[key]]
         seeds = seeds_in_words(int(row["seeds"]) for row in of_compared)
         last = " or ".join(sorted({row["epoch"] for row in of_compared}, key=int))
-        sentences += [
-            f"In the profile [{profile}](docs/results/{profile}/report.html) "
-            f"{'they do' if full else 'our curves come in the order of the report'} in {_agreeing(small)}, "
-            f"{_by_chance(small)}: {summary['train_images']:,} images, {summary['data']}, {summary['width']:g} of the "
-            f"width, batches of {summary['batch_size']}, {seeds}, at epoch {last}."
+        paragraphs += [
+            f"**In the smaller profile [{profile}](docs/results/{profile}) they do in {_agreeing(small)}**"
+            f"{_clearly(small)}: {summary['train_images']:,} images, {summary['width']:g} of the width, batches of "
+            f"{summary['batch_size']}, {seeds}, at epoch {last}.",
+            "",
         ]
-    train, test = (f"{_two_runs_apart(quantity):.1f}" for quantity in ("train", "test"))
-    sentences += [
-        f"*Tied*: two of our curves are nearer to each other than two runs of one network in the report, {train} "
-        f"points of train error and {test} of test error. *Far*: one of ours is more than {REGIME_POINTS:.0f} points "
-        "from the report's."
+    train, test = (f"{two_runs_apart(quantity):.1f}" for quantity in ("train", "test"))
+    return [
+        *paragraphs,
+        f"*Clearly*: no two curves are tied, and none is far. *Tied*: two of our curves differ by less than two runs "
+        f"of one network do in the report ({train} points of train error, {test} of test error). *Far*: one of our "
+        f"curves is more than {REGIME_POINTS:.0f} points from the report's.",
+        "",
     ]
-    return " ".join(sentences)
 
 
 def _agreeing(orders: dict[PanelKey, Order]) -> str:
-    """`10 of 12 panels, in 8 neither tied nor far`."""
-    agreeing = sum(order.agrees for order in orders.values())
-    clearly = sum(order.agrees_clearly for order in orders.values())
-    return f"{agreeing} of {len(orders)} panels, in {clearly} neither tied nor far"
+    """`10 of 12 panels`."""
+    return f"{sum(order.agrees for order in orders.values())} of {len(orders)} panels"
 
 
-def _by_chance(orders: dict[PanelKey, Order]) -> str:
-    """`where chance would give 3`."""
+def _clearly(orders: dict[PanelKey, Order]) -> str:
+    """` (by chance: about 3), in 8 of them clearly`."""
     expected = sum(1 / math.factorial(len(order.theirs)) for order in orders.values())
-    return f"where chance would give {expected:.0f}"
+    clearly = sum(order.agrees_clearly for order in orders.values())
+    return f" (by chance: about {expected:.0f}), in {clearly} of them clearly"
