@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
+from reproduce.analysis.comparison import last_values
 from reproduce.analysis.curves import Curve
 from reproduce.files import write_atomically
 from reproduce.render.looks import (
@@ -40,6 +41,7 @@ from reproduce.render.looks import (
 SUFFIXES = (".png", ".svg", ".pdf")
 REPORT, REPORT_NAME = "The report", "the report"
 OURS = "This reproduction, at a smaller scale: compare the order, not the values"
+COMPARED = "compared here"
 DASHES = (0, (3.2, 1.6))
 CAPTION_LINES = 2
 # Between the numbers of an axis.
@@ -56,6 +58,8 @@ HEIGHT_OF_ONE_ROW, HEIGHT_OF_TWO, HEIGHT_IN_GRID = (3.4, 2.9, 2.6), (2.1, 2.1, 2
 TO_MARKER, TO_NAME, AROUND_NAME = 0.13, 0.1, 0.025
 # A name is folded where it would take more inches, or more than this part of its axes.
 WIDEST_NAME, WIDEST_PART = 1.45, 0.36
+# Ours have the report's vertical axis where they reach over at least this part of it; a lower picture would hide them.
+LEAST_PART_OF_AXIS = 0.6
 # Markers of one curve stand at least so far apart.
 BETWEEN_MARKERS = 0.11
 
@@ -81,21 +85,33 @@ class Panel:
     Attributes:
         quantity: what the vertical axis measures.
         stamp: across the curves, if any.
+        compared: the epoch to mark, at which these curves are compared with others that end there; None for no mark.
     """
 
     title: str
     quantity: str
     lines: Sequence[Line]
     stamp: str = ""
+    compared: int | None = None
+
+    @property
+    def last_epoch(self) -> int:
+        return max(int(line.curve.epochs[-1]) for line in self.lines if len(line.curve.epochs))
 
 
 @dataclass(frozen=True)
 class Row:
-    """Panels side by side, under a heading if there is one; panels of one quantity have one vertical axis."""
+    """Panels side by side, under a heading if there is one.
+
+    Attributes:
+        shares_limits: whether panels of one quantity have one vertical axis.
+        limits: of the vertical axis, by quantity, in place of those that its own panels need.
+    """
 
     panels: Sequence[Panel | None]
     heading: str = ""
     shares_limits: bool = True
+    limits: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 def stamp_of(profile: str, is_synthetic: bool) -> str:
@@ -163,13 +179,38 @@ def curves_picture(
         if is_overlaid or not has_report:
             rows.append(Row([over_each_other(kind) for kind in of_row], shares_limits=len(kinds) == columns))
         else:
-            rows += [Row([*map(of_the_report, of_row)], REPORT), Row([*map(of_ours, of_row)], OURS)]
+            rows += _above_each_other([*map(of_the_report, of_row)], [*map(of_ours, of_row)])
     if len(kinds) > columns:
         height = HEIGHT_IN_GRID
     else:
         height = (HEIGHT_OF_ONE_ROW if len(rows) == 1 else HEIGHT_OF_TWO)[columns - 1]
     key = _overlay_key(ours, notes) if is_overlaid and has_report else []
     return _compose(title, rows, columns, height, caption, key)
+
+
+def _above_each_other(report: Sequence[Panel | None], ours: Sequence[Panel]) -> list[Row]:
+    """The report's panels above ours: with one vertical axis, and the epoch marked at which their orders are compared.
+
+    The mark is where curves go on after that epoch; where they end with it, their ends are compared.
+    """
+    marked: list[list[Panel | None]] = [[], []]
+    for theirs, mine in zip(report, ours, strict=True):
+        if theirs is None:
+            marked[0].append(None)
+            marked[1].append(mine)
+            continue
+        of_both = [[line.curve for line in panel.lines] for panel in (theirs, mine)]
+        epoch = next((row.epoch for row in last_values(*of_both)), None)
+        for panels, panel in ((marked[0], theirs), (marked[1], mine)):
+            goes_on = epoch is not None and panel.last_epoch > epoch
+            panels.append(replace(panel, compared=epoch if goes_on else None))
+    limits = {}
+    for quantity in {panel.quantity for panel in ours}:
+        own = _limits([panel for panel in ours if panel.quantity == quantity])
+        both = _limits([panel for panel in (*report, *ours) if panel and panel.quantity == quantity])
+        if np.ptp(own) >= LEAST_PART_OF_AXIS * np.ptp(both):
+            limits[quantity] = both
+    return [Row(marked[0], REPORT, limits=limits), Row(marked[1], OURS, limits=limits)]
 
 
 def candidates_picture(title: str, panels: Sequence[Panel], caption: Sequence[str]) -> Figure:
@@ -358,7 +399,7 @@ def _compose(
                 place = (left + margin) / WIDTH, 1 - (top + axes_height) / total, width / WIDTH, axes_height / total
                 axes = figure.add_axes(place)
                 alike = [other for other in row.panels if other and other.quantity == panel.quantity]
-                axes.set_ylim(_limits(alike if row.shares_limits else [panel]))
+                axes.set_ylim(row.limits.get(panel.quantity) or _limits(alike if row.shares_limits else [panel]))
                 _draw_panel(axes, panel, width, axes_height)
                 if says_quantity:
                     x = (left + 0.09) / WIDTH
@@ -442,7 +483,7 @@ def _draw_panel(axes: Axes, panel: Panel, width: float, height: float) -> None:
     """Draw curves and names into axes of `width` by `height` inches, whose vertical limits are set."""
     names = _names_of(panel, width)
     first = min(line.curve.epochs[0] for line in panel.lines if len(line.curve.epochs))
-    last = max(line.curve.epochs[-1] for line in panel.lines if len(line.curve.epochs))
+    last = panel.last_epoch
     beside = TO_MARKER + TO_NAME + max((name.width for name in names), default=0.0) + 0.03
     before = 0.08
     an_inch = max(last - first, 1) / (width - before - beside)
@@ -461,7 +502,9 @@ def _draw_panel(axes: Axes, panel: Panel, width: float, height: float) -> None:
             axes.plot([axes.get_xlim()[0], end], [tick, tick], color=GRID_COLOUR, linewidth=0.8, zorder=0.5)
     for line in panel.lines:
         _draw_line(axes, line, an_inch)
-    _write_names(axes, names, last, an_inch, height)
+    taken = _write_names(axes, names, last, an_inch, height)
+    if panel.compared is not None:
+        _mark(axes, panel, panel.compared, taken, an_inch, height)
     if panel.stamp:
         _stamp(axes, panel.stamp, width - beside, height, an_inch)
 
@@ -489,8 +532,10 @@ def _draw_line(axes: Axes, line: Line, an_inch: float) -> None:
         axes.plot(epochs[-1], mean[present][-1], color=colour, marker="x", markersize=9, markeredgewidth=2)
 
 
-def _write_names(axes: Axes, names: Sequence[_Name], last: float, an_inch: float, height: float) -> None:
-    """Write names beside the curves' ends, in the order of the ends, none over another."""
+def _write_names(
+    axes: Axes, names: Sequence[_Name], last: float, an_inch: float, height: float
+) -> list[tuple[float, float]]:
+    """Write names beside the curves' ends, in the order of the ends, none over another; from where to where each is."""
     low, high = axes.get_ylim()
     per_inch = (high - low) / height
     ends = [_last(name.line.curve) or (last, (low + high) / 2) for name in names]
@@ -511,6 +556,45 @@ def _write_names(axes: Axes, names: Sequence[_Name], last: float, an_inch: float
         if name.note:
             beneath = top - len(name.name) * NAME_SIZE * LINE_HEIGHT * per_inch
             axes.text(left, beneath, "\n".join(name.note), fontsize=TEXT_SIZE, **{**style, "color": INK})
+    halves = [
+        (low + middle * per_inch, name.height / 2 * per_inch)
+        for (_, name), middle in zip(ordered, middles, strict=True)
+    ]
+    return [(y - half, y + half) for y, half in halves]
+
+
+def _mark(
+    axes: Axes, panel: Panel, epoch: int, taken: Sequence[tuple[float, float]], an_inch: float, height: float
+) -> None:
+    """A thin upright line at an epoch, and what it means beside it, where curves and names leave the most room.
+
+    Args:
+        taken: from where to where the names right of the curves are.
+    """
+    low, high = axes.get_ylim()
+    first, edge = axes.get_xlim()
+    axes.plot([epoch, epoch], [low, high], color=INK, linewidth=0.8, zorder=1.9)
+    a_line = TEXT_SIZE * LINE_HEIGHT * (high - low) / height
+    best, enough = (-np.inf, 0.0, 0.0, ""), 0.4 * a_line
+    for text in (COMPARED, COMPARED.replace(" ", "\n")):
+        lines = text.splitlines()
+        wide, half = max(text_width(line, TEXT_SIZE) for line in lines) * an_inch, len(lines) * a_line / 2
+        for left in (epoch + 0.06 * an_inch, epoch - 0.06 * an_inch - wide):
+            if left < first or left + wide > edge:
+                continue
+            under = np.linspace(left, left + wide, 20)
+            curves = [(line.curve.epochs, line.curve.mean()) for line in panel.lines]
+            curves = [(x[np.isfinite(y)], y[np.isfinite(y)]) for x, y in curves if np.isfinite(y).any()]
+            heights = [np.interp(under, x, y) for x, y in curves]
+            ends = taken if left + wide > panel.last_epoch else ()
+            for middle in np.linspace(high - half, low + half, 40):
+                room = [*(abs(y - middle).min() for y in heights), *(max(a - middle, middle - b) for a, b in ends)]
+                # Of places with enough room, the first: in one line, right of the mark, far up.
+                if (score := min([enough, *(space - half for space in room)])) > best[0]:
+                    best = score, left, middle, text
+    _, left, middle, text = best
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.8}
+    axes.text(left, middle, text, va="center", linespacing=1.2, color=INK, bbox=box, zorder=1.8)
 
 
 def spread(wanted: Sequence[float], heights: Sequence[float], space: float) -> list[float]:

@@ -22,7 +22,7 @@ from reproduce.unstated.race import race, runs_of
 from tests.figures.test_claims import errors_as_claimed
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
-from tests.helpers.pictures import assert_names_lie_clear, assert_readable, texts_of
+from tests.helpers.pictures import assert_marks_lie_clear, assert_names_lie_clear, assert_readable, is_mark, texts_of
 from tests.helpers.processes import ROOT
 
 CAPTION = ["Ours: quick profile, CIFAR10-exact.hdf5, 2,000 training and 1,000 test images, 8 epochs, 5 seeds."]
@@ -75,7 +75,10 @@ def test_every_text_is_readable_and_every_name_inside_its_axes(number, overlaid)
     drawn = picture(number, overlaid)
     assert_readable(drawn)
     assert_names_lie_clear(drawn)
+    assert_marks_lie_clear(drawn)
     words = [text.words.replace("\n", " ") for text in texts_of(drawn)]
+    # The report's curves go on after ours end, in every panel.
+    assert (sum(map(is_mark, words)) >= len({s.panel for s in FIGURES[number].series})) != overlaid
     for series in FIGURES[number].series:
         name = FIGURES[number].explained.get(series.name, series.name)
         expected = {(s.panel, s.quantity) for s in FIGURES[number].series if s.name == series.name}

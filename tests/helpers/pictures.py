@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -10,6 +11,7 @@ from matplotlib.text import Text
 from matplotlib.transforms import Bbox
 
 from reproduce.render.looks import PNG_DOTS_PER_INCH
+from reproduce.render.plotting import COMPARED
 
 
 class Written(NamedTuple):
@@ -32,10 +34,21 @@ def texts_of(figure: Figure) -> list[Written]:
     canvas.draw()
     renderer = canvas.get_renderer()
     return [
-        Written(text.get_text(), text.get_window_extent(renderer), text.get_fontsize(), axes, text in names)
+        Written(
+            text.get_text(),
+            text.get_window_extent(renderer),
+            text.get_fontsize(),
+            axes,
+            text in names and not is_mark(text.get_text()),
+        )
         for text, axes, names in _texts(figure)
         if text.get_text().strip() and text.get_visible() and text.get_rotation() in (0, 90)
     ]
+
+
+def is_mark(words: str) -> bool:
+    """Whether a text says that curves are compared where it stands."""
+    return words.replace("\n", " ") == COMPARED
 
 
 def _texts(figure: Figure) -> Iterator[tuple[Text, Axes | None, list[Text]]]:
@@ -79,3 +92,19 @@ def assert_names_lie_clear(figure: Figure) -> None:
             for line in one.axes.lines:
                 points = line.get_transform().transform(line.get_xydata())
                 assert points[:, 0].max() < one.box.x0, one
+
+
+def assert_marks_lie_clear(figure: Figure) -> None:
+    """What is written beside the marks of an epoch on no curve, and inside its axes."""
+    for one in texts_of(figure):
+        if one.axes and is_mark(one.words):
+            frame = one.axes.get_window_extent()
+            assert frame.x0 <= one.box.x0 and one.box.x1 <= frame.x1, one
+            assert frame.y0 - 1 <= one.box.y0 and one.box.y1 <= frame.y1 + 1, one
+            for line in one.axes.lines:
+                # Lines of the grid go behind it.
+                if line.get_zorder() >= 2 and len(line.get_xdata()) > 1:
+                    points = line.get_transform().transform(line.get_xydata())
+                    under = np.linspace(one.box.x0, one.box.x1, 50)
+                    heights = np.interp(under, *points.T, left=np.nan, right=np.nan)
+                    assert not ((one.box.y0 < heights) & (heights < one.box.y1)).any(), one

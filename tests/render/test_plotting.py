@@ -81,6 +81,38 @@ def test_at_a_smaller_scale_the_report_stands_above_ours_in_axes_of_its_own():
         assert axes.get_ylim()[1] - axes.get_ylim()[0] < 100
 
 
+def marks(figure):
+    """By axes, the epoch of the upright line that says where the orders are compared; None without one."""
+    upright = [
+        {line.get_xdata()[0] for line in axes.lines if len({*line.get_xdata()}) == 1 and len(line.get_xdata()) == 2}
+        for axes in figure.axes
+    ]
+    assert words(figure).count(plotting.COMPARED) == sum(map(bool, upright))
+    return [found.pop() if found else None for found in upright]
+
+
+def test_the_epoch_of_the_comparison_is_marked_where_curves_go_on_after_it():
+    short, long = curve([[80, 60, 50]]), curve([[70, 50, 40, 30, 20, 10]])
+    assert marks(picture([long], [short])) == [2, None]
+    assert marks(picture([short], [long])) == [None, 2]
+    assert marks(picture([long], [long])) == [None, None]
+    # The shortest of the report's curves ends the comparison: the others go on.
+    report = [long, curve([[90, 80, 70, 60, 50]], series="t")]
+    assert marks(picture(report, [long, long._replace(series="t")])) == [4, 4]
+    assert marks(picture([long], [short], is_overlaid=True)) == [None]
+
+
+def test_both_halves_have_one_vertical_axis_where_ours_is_not_pressed_flat():
+    def limits(report, ours):
+        above, below = picture([curve([report])], [curve([ours])]).axes
+        return above.get_ylim(), below.get_ylim()
+
+    above, below = limits([80, 40, 10], [85, 50, 30])
+    assert above == below and above[0] <= 10 and above[1] >= 85
+    above, below = limits([80, 40, 10], [85, 80, 70])
+    assert above != below and below[1] - below[0] < 25
+
+
 def test_at_the_report_s_scale_it_is_dashed_under_ours_and_the_gap_is_said():
     report, ours = curve([[45, 30, 20]], series="Adam"), curve([[50, 40, 30]], series="Adam")
     figure = picture([report], [ours], is_overlaid=True, notes={ours[:3]: "gap 8.3"})
