@@ -146,7 +146,7 @@ def folded(title: str, parts: Sequence[str], is_on_paper: bool = False) -> str:
 
 
 def picture(path: Path, alternative: str, caption: str, is_inside: bool) -> str:
-    """A PNG inside of the page, or the file of that name beside it.
+    """A PNG inside of the page, or the file of that name beside it, which a click then opens.
 
     Args:
         alternative: what it shows, in words, for those who cannot see it.
@@ -156,7 +156,7 @@ def picture(path: Path, alternative: str, caption: str, is_inside: bool) -> str:
     width, height = (round(int.from_bytes(png[at : at + 4], "big") / PIXELS_OF_PICTURES) for at in (16, 20))
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}" if is_inside else path.name
     image = f'<img src="{text(source)}" width="{width}" height="{height}" alt="{text(alternative)}">'
-    frame = _frame(image, "picture")
+    frame = _frame(image if is_inside else f'<a href="{text(path.name)}">{image}</a>', "picture")
     return f"<figure>{frame}<figcaption>{text(caption)}</figcaption></figure>"
 
 

@@ -226,6 +226,12 @@ def test_a_published_page_carries_no_picture(written, beside):
     assert len(beside.read_bytes()) < 200_000 < len(written.read_bytes())
 
 
+def test_a_picture_beside_the_page_is_a_link_to_its_file(written, beside):
+    linked = re.findall(r'<a href="([^"]*)"><img src="([^"]*)"', beside.read_text())
+    assert linked == [(f"figure-{number}.png",) * 2 for number in range(1, 9)]
+    assert "<a" not in "".join(re.findall(r"<figure>.*?<img", written.read_text()))
+
+
 def test_tables_colour_verdicts_and_escape_cells():
     table = html.table(("a", "b"), [("reproduced", "<i>"), ("contradicted", "1")], numeric=(1,))
     assert '<td class="good" data-label="a">reproduced</td>' in table
@@ -285,7 +291,8 @@ def test_everything_can_be_reached_with_the_keyboard(written):
 
 @needs_browser
 def test_a_page_beside_its_pictures_asks_for_them_alone(beside):
-    seen = visit(beside, 1280)
+    seen = visit(beside, 1280, (UNFOLD, AXE, VIOLATIONS))
+    assert seen.values[-1] == []
     wanted = [beside.as_uri(), *(beside.with_name(f"figure-{number}.png").as_uri() for number in range(1, 9))]
     assert [address for address in seen.requests if not address.startswith("data:")] == wanted
     assert seen.errors == []
