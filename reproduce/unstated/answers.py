@@ -33,6 +33,7 @@ COLUMNS = (
     *("question", "candidate", "settings", "figure", "panel", "series", "quantity", "gap", "mean_gap"),
     *("compared_up_to_epoch", "standing", "epochs_trained", "gap_over_all_trained", "seeds", "profile", "data"),
 )
+OVER_ALL = ("epochs trained in all", "mean gap over all of them")
 NEAREST, AMONG_NEAREST, ALONE = "nearest", "among the nearest", "the only one trained"
 
 
@@ -43,12 +44,12 @@ def standing_text(one: Standing, answer: Answer) -> str:
     if math.isinf(one.gap):
         return "diverged"
     if one.has_retired:
-        return f"hopeless, stopped after epoch {one.compared - 1}"
+        return f"ruled out at epoch {one.compared - 1}"
     if one in answer.leaders:
         if sum(bool(other.gaps) for other in answer.standings) == 1:
             return ALONE
         return NEAREST if len(answer.leaders) == 1 else AMONG_NEAREST
-    return "farther"
+    return "not nearest"
 
 
 def verdict(answer: Answer, seeds: int) -> str:
@@ -77,7 +78,7 @@ def verdict(answer: Answer, seeds: int) -> str:
 
 def _header(answer: Answer) -> tuple[str, ...]:
     gaps = (f"gap to {name_of(curve)}" for curve in answer.question.curves)
-    return ("candidate", *gaps, "mean gap", "up to epoch", "standing", "epochs trained", "mean gap over them")
+    return ("candidate", *gaps, "mean gap", "up to epoch", "standing", *OVER_ALL)
 
 
 def _cells(one: Standing, answer: Answer) -> tuple[str, ...]:
@@ -185,15 +186,13 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
     lines = [
         "# Settings that the report does not state",
         "",
-        f"{warning}Each candidate is trained and compared with the report's own curves; its gap is the mean over the "
-        "epochs of the distance in points. Candidates are compared after 1, 2, 4, … epochs, and one whose gap is "
-        f"above {HOPELESS_RATIO:g} times the smallest, and {HOPELESS_POINTS:g} points above it, is stopped, but not "
-        "after a single epoch. Its gap is that of the epochs until then, and not to be compared with gaps over more. "
-        "This rule looks at the first epochs only. A candidate that was stopped may have been trained on for another "
-        "reason: the last column has the gap over all epochs that each candidate has. Where the table below says "
-        "*inferred*, the candidate that is nearest so far, or one as near, is the full profile's default. It is "
-        "settled only when all others have been compared to the end of the report's curves or stopped. Settings are "
-        "chosen on train errors alone, where the report shows any; its test curves are left to tell how near we are.",
+        f"{warning}We train each candidate setting and measure its gap: the mean distance, in points, from the "
+        "report's curve. After 1, 2, 4, … epochs, a candidate is ruled out if its gap is more than "
+        f"{HOPELESS_RATIO:g} times the smallest gap and more than {HOPELESS_POINTS:g} points larger (never after a "
+        "single epoch). Its gap is then that of the epochs until then. Some were trained on for other reasons; the "
+        "last column has their gap over all epochs. *Inferred* below: the nearest candidate so far, or one as near, is "
+        "the default of `full`. It is settled only when every other candidate is ruled out or compared to "
+        "the end. Settings are chosen on train errors where the report shows any.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
         f"{seeds}; {made_with}. Written by `python -m reproduce infer` or `make publish`.",

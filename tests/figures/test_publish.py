@@ -195,7 +195,7 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     assert {row["question"] for row in settings} == {question.name for question in QUESTIONS}
     assert {row["epochs_trained"] for row in settings} == {"4", "2"}
     # Candidates that were stopped on the way are not missing.
-    assert any(row["standing"].startswith("hopeless") for row in settings)
+    assert any(row["standing"].startswith("ruled out at epoch ") for row in settings)
     assert not (docs / "results" / "full" / "missing.csv").exists()
     assert json.loads((docs / "results" / "full" / "summary.json").read_text())["runs_missing"] == 0
     assert not (docs / "results" / "full" / "settings.md").exists()

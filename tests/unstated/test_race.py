@@ -253,7 +253,7 @@ def test_the_files_say_what_was_found_and_on_which_data(store):
     with files[0].open() as stream:
         rows = list(csv.DictReader(stream))
     assert [row["candidate"] for row in rows[:4]] == ["rate 0.1", "rate 0.2", "rate 0.3", "rate 0.4"]
-    assert [row["standing"] for row in rows[:4]] == ["among the nearest"] * 2 + ["hopeless, stopped after epoch 1"] * 2
+    assert [row["standing"] for row in rows[:4]] == ["among the nearest"] * 2 + ["ruled out at epoch 1"] * 2
     assert float(rows[3]["gap"]) == pytest.approx(30)
     assert all("synthetic" in row["quantity"] for row in rows)
     assert {row["standing"] for row in rows[4:]} == {"not trained"}
