@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from reproduce.data.dataset import Dataset
+from reproduce.data.dataset import OFFICIAL_NAME, Dataset
 from reproduce.experiment import Experiment
 from reproduce.files import make_folder, read_at_most, write_json
 from reproduce.profiles import PROFILES, Options, Profile
@@ -74,6 +74,13 @@ class Study:
             return []
         stem = re.sub(r"[^A-Za-z0-9]+", "-", Path(self.options.data).stem).strip("-")[:40]
         return [*([stem] if stem else []), self.dataset.fingerprint[:6]]
+
+    @property
+    def unpublished_file(self) -> str:
+        """The name of the data file that its commands need and only its owner has; empty if anybody has the data."""
+        if self.options.data is None or self.dataset.is_synthetic or self.dataset.name == OFFICIAL_NAME:
+            return ""
+        return printable(Path(self.options.data).name)
 
     def remember_data(self) -> None:
         """Keep the data's name and place in the results folder, and say so where the last command used other data."""

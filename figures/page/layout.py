@@ -14,6 +14,7 @@ from reproduce.render import html
 from reproduce.render.comparison import cells_of, header, order_sentence
 from reproduce.render.html import Section
 from reproduce.render.tables import is_numeric
+from reproduce.study import Study
 from reproduce.text import duration, shown
 
 TITLE = "A course report on convolutional networks for CIFAR-10, reproduced"
@@ -58,7 +59,8 @@ def _figure(number: int, content: Content, place: Place) -> list[str]:
         )
         missing = f"{has}: {lacking} of its {wanted} runs are missing or unfinished."
         to_do = "For all" if number in content.seeds else "To make it"
-        lacks = [html.missing(missing, f"{to_do}:", content.study.options.make_command(anchor))]
+        command, remark = content.study.options.make_command(anchor), _data_remark(content.study, place)
+        lacks = [html.missing(missing, f"{to_do}:", command, remark)]
     if number not in content.pictures:
         return [html.heading(f"Figure {number}. {FIGURES[number].title}", anchor=anchor), *lacks]
     picture = content.pictures[number]
@@ -97,6 +99,16 @@ def _figure(number: int, content: Content, place: Place) -> list[str]:
             is_on_paper=True,
         ),
     ]
+
+
+def _data_remark(study: Study, place: Place) -> str:
+    """What readers of a published page do without its data; empty where they have it."""
+    if place.has_pictures_inside or not study.unpublished_file:
+        return ""
+    return (
+        f"{study.unpublished_file} is not published. Leave DATA=… out to run the same on the real CIFAR-10; the "
+        "numbers will differ a little."
+    )
 
 
 def _tables() -> list[str]:

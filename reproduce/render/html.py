@@ -160,9 +160,10 @@ def picture(path: Path, alternative: str, caption: str, is_inside: bool) -> str:
     return f"<figure>{frame}<figcaption>{text(caption)}</figcaption></figure>"
 
 
-def missing(what: str, to_do: str, command: str) -> str:
-    """What has not been made, or not whole, and the command that makes it."""
-    return f'<p class="missing">{text(what)} {text(to_do)} <code>{text(command)}</code></p>'
+def missing(what: str, to_do: str, command: str, remark: str = "") -> str:
+    """What has not been made, or not whole, and the command that makes it, with a remark on the command."""
+    more = f"<br>{text(remark)}" if remark else ""
+    return f'<p class="missing">{text(what)} {text(to_do)} <code>{text(command)}</code>{more}</p>'
 
 
 def page(title: str, opening: Sequence[str], sections: Sequence[Section], has_pictures_inside: bool) -> str:

@@ -198,6 +198,12 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         f"{seeds}; {made_with}. Written by `python -m reproduce infer` or `make publish`.",
         "",
     ]
+    if study.unpublished_file:
+        remark = (
+            f"`{study.unpublished_file}` is not published. Leave `DATA=…` (`--data=…`) out to run the same on the real "
+            "CIFAR-10; the numbers will differ a little."
+        )
+        lines += [remark, ""]
     lines += _known()
     if picture:
         lines += [f"![Each candidate and the report's curve]({picture})", ""]

@@ -188,6 +188,21 @@ def test_a_page_without_a_figure_names_no_number_of_seeds(gathered):
     assert "seed" not in str(summary.opening(replace(gathered, seeds={})))
 
 
+def test_a_published_page_says_beside_its_commands_what_to_do_without_the_data(gathered, tmp_path):
+    def remarks(data, name, place):
+        study = Study(replace(gathered.study.options, data=data), replace(DATASET, name=name, is_synthetic=False))
+        layout.write(tmp_path / "page.html", replace(gathered, study=study), place)
+        text = (tmp_path / "page.html").read_text()
+        return re.findall(r"<br>(\S+) is not published\. Leave DATA=… out to run the same on the real CIFAR-10", text)
+
+    published = Place(has_pictures_inside=False)
+    # Figures 9 and 10 are not there.
+    assert remarks("folder/mine.hdf5", "My images", published) == ["mine.hdf5"] * 2
+    assert remarks("folder/mine.hdf5", "My images", Place()) == []
+    assert remarks("folder/mine.hdf5", "CIFAR-10", published) == []
+    assert remarks(None, "My images", published) == []
+
+
 def test_two_seeds_have_no_p_value_and_no_stability_and_five_rounds_have(written):
     bases = re.findall(r"Our runs: (.*?)\. The report", written.read_text())
     assert {basis for basis in bases if "seed" in basis} == {"2 seeds: nothing is decided", "0 seeds"}

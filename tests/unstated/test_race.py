@@ -12,7 +12,7 @@ from reproduce.errors import Failure
 from reproduce.experiment import Experiment
 from reproduce.profiles import Options
 from reproduce.study import Study
-from reproduce.unstated.answers import answers_text, infer_command, verdict, write_answers
+from reproduce.unstated.answers import answers_text, infer_command, markdown, verdict, write_answers
 from reproduce.unstated.candidates import QUESTIONS, Question, curve
 from reproduce.unstated.known import INFERRED, KNOWN
 from reproduce.unstated.race import gap_to, last_epoch, race, rungs
@@ -262,6 +262,16 @@ def test_the_files_say_what_was_found_and_on_which_data(store):
     assert "Which rate?" in page
     assert "30.0" in page
     assert "infer --question baseline" in page
+
+
+def test_the_page_says_what_to_do_without_its_data(tmp_path):
+    options = Options(profile="full", data="/home/somebody/mine.hdf5", seeds=1, results=str(tmp_path))
+
+    def page(name):
+        return markdown([], Study(options, replace(DATASET, name=name, is_synthetic=False)), "an engine", "")
+
+    assert "`mine.hdf5` is not published. Leave `DATA=…` (`--data=…`) out to run the same" in page("My images")
+    assert "is not published" not in page("CIFAR-10")
 
 
 def test_the_command_trains_ranks_and_goes_on(tmp_path, capsys):
