@@ -17,7 +17,7 @@ from reproduce.errors import BadInput
 from reproduce.files import csv_bytes, make_folder, write_atomically
 from reproduce.pattern import IMAGE_SIZE
 from reproduce.profiles import Options
-from reproduce.render.looks import BLUE, GREEN, STYLE
+from reproduce.render.looks import BLUE, GREEN, NAME_SIZE, SOFT_INK, STYLE, TEXT_SIZE, TITLE_SIZE, WIDTH
 from reproduce.render.plotting import save_picture
 from reproduce.render.tables import as_markdown, write_table
 
@@ -35,11 +35,11 @@ TARGETS = ("1", "tables")
 # Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.
 FRAMES = {"A": BLUE, "D": GREEN, "E": "#E69F00"}
 # In units of a cell: a column is 1 wide, a row 1 high.
-CELL_INCHES = (1.28, 0.27)
-SIDE_COLUMNS = 2.2
+SIDE_COLUMNS = 1.7
+CELL_INCHES = (WIDTH / (len(COLUMNS) + SIDE_COLUMNS), 0.25)
 # The blocks of table 1 that are left for 32 x 32 images: Conv_NN's, which are column E's first (a test compares them).
 KEPT_BLOCKS = len(CONV_NN.blocks)
-KEPT_COLOUR, LEFT_OUT_COLOUR = "#eef3f7", "#6b6b6b"
+KEPT_COLOUR, LEFT_OUT_COLOUR = "#e3ecf3", SOFT_INK
 
 
 def figure_1() -> Figure:
@@ -54,13 +54,15 @@ def figure_1() -> Figure:
     axes = figure.add_axes((0.01, 0, 0.98, 1))
     axes.set(xlim=(0, width), ylim=(len(rows) + 3.4, -heading - 2.3))
     axes.set_axis_off()
-    axes.text(0, -heading - 1.4, "Figure 1. Comparison of deep networks", fontsize=13, fontweight="bold", va="center")
+    axes.text(
+        0, -heading - 1.4, "Figure 1. Comparison of deep networks", fontsize=TITLE_SIZE, fontweight="bold", va="center"
+    )
     axes.add_patch(Rectangle((0, kept[0]), columns, len(kept), color=KEPT_COLOUR, linewidth=0))
     for column, network in enumerate(COLUMNS):
-        _write(axes, column + 0.5, -2, network.name, fontweight="bold", fontsize=11)
-        _write(axes, column + 0.5, -1, f"{weight_layers(network)} weight layers", fontsize=9)
-        _write(axes, column + 0.5, len(rows), f"{parameters(network):,}", fontsize=9)
-        _write(axes, column + 0.5, len(rows) + 0.85, f"{PRINTED_MILLIONS[network.name]} million", fontsize=9)
+        _write(axes, column + 0.5, -2, network.name, fontweight="bold", fontsize=TITLE_SIZE)
+        _write(axes, column + 0.5, -1, f"{weight_layers(network)} weight layers", fontsize=TEXT_SIZE)
+        _write(axes, column + 0.5, len(rows), f"{parameters(network):,}", fontsize=TEXT_SIZE)
+        _write(axes, column + 0.5, len(rows) + 0.85, f"{PRINTED_MILLIONS[network.name]} million", fontsize=TEXT_SIZE)
     for row, (part, cells) in enumerate(rows):
         for column, cell in enumerate(cells):
             look = {"color": LEFT_OUT_COLOUR if row in left_out else "black"}
@@ -82,27 +84,27 @@ def figure_1() -> Figure:
         "black",
     )
     _bracket(
-        axes, beside, (left_out[0], len(rows)), f"left out; Conv_NN\nends in {endings}\nand soft-max", LEFT_OUT_COLOUR
+        axes, beside, (left_out[0], len(rows)), f"left out; Conv_NN ends\nin {endings}\nand soft-max", LEFT_OUT_COLOUR
     )
-    axes.text(beside, len(rows) + 0.5, "parameters, exact", va="center", fontsize=9)
-    axes.text(beside, len(rows) + 1.35, "and in the report's table 2", va="center", fontsize=9)
+    axes.text(beside, len(rows) + 0.5, "parameters, exact", va="center", fontsize=TEXT_SIZE)
+    axes.text(beside, len(rows) + 1.35, "and in the report's table 2", va="center", fontsize=TEXT_SIZE)
     caption = (
         "Framed as in the report: A blue, D green, E orange. In bold: what a column adds to the one left of it. "
         "Parameters: weights and biases, for 1000 classes."
     )
-    axes.text(0, len(rows) + 2.65, caption, fontsize=9, color="#444444", va="center")
+    axes.text(0, len(rows) + 2.65, caption, fontsize=TEXT_SIZE, color=SOFT_INK, va="center")
     return figure
 
 
 def _write(axes: Axes, x: float, row: float, text: str, **look: object) -> None:
-    axes.text(x, row + 0.5, text, ha="center", va="center", **{"fontsize": 9.5, **look})
+    axes.text(x, row + 0.5, text, ha="center", va="center", **{"fontsize": NAME_SIZE, **look})
 
 
 def _bracket(axes: Axes, x: float, rows: tuple[float, float], text: str, colour: str) -> None:
     """A bracket to the right of some rows, and what it says."""
     top, bottom = rows[0] + 0.1, rows[1] - 0.1
     axes.plot([x, x + 0.08, x + 0.08, x], [top, top, bottom, bottom], color=colour, linewidth=1.2)
-    axes.text(x + 0.18, (top + bottom) / 2, text, va="center", fontsize=9.5, color=colour, linespacing=1.4)
+    axes.text(x + 0.18, (top + bottom) / 2, text, va="center", fontsize=NAME_SIZE, color=colour, linespacing=1.4)
 
 
 def figure_1_csv() -> str:

@@ -54,6 +54,8 @@ BETWEEN_COLUMNS, BELOW_AXES, BETWEEN_ROWS = 0.14, 0.37, 0.1
 LINE_HEIGHT = 1.27 / 72
 # Of the axes: one row of at most three panels; the report above ours; a grid of more panels.
 HEIGHT_OF_ONE_ROW, HEIGHT_OF_TWO, HEIGHT_IN_GRID = (3.4, 2.9, 2.6), (2.1, 2.1, 2.0), 1.55
+# Axes are at least so high for each of their curves: ten dashed and solid ones cannot be told apart in a low picture.
+HEIGHT_OF_CURVE = 0.22
 # Between the curves' last epoch, the marker of a name, and the name; above and below a name.
 TO_MARKER, TO_NAME, AROUND_NAME = 0.13, 0.1, 0.025
 # A name is folded where it would take more inches, or more than this part of its axes.
@@ -143,8 +145,8 @@ def curves_picture(
     """
     looks = looks_of(curve.series for curve in ours)
     kinds = list(dict.fromkeys((curve.panel, curve.quantity) for curve in ours))
-    # Six panels make three rows of two; of more, each is smaller.
-    columns = len(kinds) if len(kinds) <= len(HEIGHT_OF_ONE_ROW) else 2 if len(kinds) <= 6 else 3
+    # Names stand beside the curves: three columns leave those too little room.
+    columns = len(kinds) if len(kinds) <= len(HEIGHT_OF_ONE_ROW) else 2
 
     def name_of(curve: Curve) -> str:
         return explained.get(curve.series, curve.series)
@@ -360,7 +362,9 @@ def _compose(
     # Of each row's axes, and above them.
     heights, panel_titles = [], []
     for row in rows:
-        needed = [_names_height(panel, column_width - NUMBERS - QUANTITY) for panel in row.panels if panel]
+        drawn = [panel for panel in row.panels if panel]
+        needed = [_names_height(panel, column_width - NUMBERS - QUANTITY) for panel in drawn]
+        needed += [HEIGHT_OF_CURVE * len(panel.lines) for panel in drawn]
         heights.append(max(height, *needed))
         folded = [fold(panel.title, column_width, PANEL_SIZE, most=2) if panel else [] for panel in row.panels]
         panel_titles.append(folded)

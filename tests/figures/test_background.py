@@ -11,8 +11,9 @@ from figures import background
 from figures.vgg import COLUMNS, layers_of
 from figures.vgg_tables import PRINTED_MILLIONS, memory_table_as_printed, table_1, table_2, tables
 from reproduce.errors import BadInput
+from reproduce.render.looks import WIDTH
 from reproduce.render.tables import Table, as_csv, as_latex, as_markdown, picture
-from tests.helpers.pictures import assert_readable
+from tests.helpers.pictures import assert_readable, contrast_with_white
 
 # The memory table of the report's background, word for word.
 MEMORY_TABLE = """\
@@ -136,7 +137,12 @@ def test_no_text_of_a_picture_runs_into_another_or_over_its_edge(table):
 
 
 def test_no_text_of_figure_1_runs_into_another_or_over_its_edge():
-    assert_readable(background.figure_1())
+    drawn = background.figure_1()
+    assert_readable(drawn)
+    # README and page show it as wide as that: a point is a point there.
+    assert drawn.get_size_inches()[0] == pytest.approx(WIDTH)
+    for text in drawn.axes[0].texts:
+        assert contrast_with_white(text.get_color()) >= 7, text
 
 
 def test_latex_has_every_cell_and_nothing_in_it_is_a_command():

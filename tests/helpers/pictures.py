@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import Bbox
@@ -108,3 +109,9 @@ def assert_marks_lie_clear(figure: Figure) -> None:
                     under = np.linspace(one.box.x0, one.box.x1, 50)
                     heights = np.interp(under, *points.T, left=np.nan, right=np.nan)
                     assert not ((one.box.y0 < heights) & (heights < one.box.y1)).any(), one
+
+
+def contrast_with_white(colour: str) -> float:
+    """WCAG 2.2's contrast ratio."""
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+    return float(1.05 / (np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05))

@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from matplotlib.colors import to_rgb
 from PIL import Image
 
 from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
@@ -13,7 +12,7 @@ from reproduce.analysis.report_curves import report_curves
 from reproduce.render import plotting
 from reproduce.render.looks import BASELINE_LOOK, LOOKS, PNG_DOTS_PER_INCH, STYLE, fold, looks_of, text_width
 from reproduce.store.history import EpochRecord
-from tests.helpers.pictures import assert_readable, texts_of
+from tests.helpers.pictures import assert_readable, contrast_with_white, texts_of
 
 
 def curve(values, panel="p", series="s", quantity="train error (%)"):
@@ -111,6 +110,15 @@ def test_both_halves_have_one_vertical_axis_where_ours_is_not_pressed_flat():
     assert above == below and above[0] <= 10 and above[1] >= 85
     above, below = limits([80, 40, 10], [85, 80, 70])
     assert above != below and below[1] - below[0] < 25
+
+
+def test_many_panels_stand_two_in_a_row_and_many_curves_in_higher_axes():
+    ours = [curve([[50, 40]], panel=f"p{n}") for n in range(7)]
+    ours += [curve([[50 - n, 40 - n]], panel="p6", series=f"s{n}") for n in range(4)]
+    axes = picture(ours, ours, is_overlaid=True).axes
+    assert len({round(one.get_position().x0, 6) for one in axes[:6]}) == 2
+    heights = [one.get_position().height for one in axes]
+    assert heights[6] > 1.3 * heights[0]
 
 
 def test_at_the_report_s_scale_it_is_dashed_under_ours_and_the_gap_is_said():
@@ -233,12 +241,6 @@ def test_each_look_is_one_thing_s_and_can_be_seen_and_read():
     for look in distinct:
         assert contrast_with_white(look.colour) >= 2.9, look
         assert contrast_with_white(look.text_colour) >= 4.5, look
-
-
-def contrast_with_white(colour):
-    """WCAG 2.2's contrast ratio."""
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
-    return 1.05 / (np.dot(linear, [0.2126, 0.7152, 0.0722]) + 0.05)
 
 
 def test_what_has_no_look_of_its_own_gets_one_that_the_picture_does_not_have():
