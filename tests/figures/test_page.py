@@ -1,5 +1,6 @@
 import importlib.resources
 import itertools
+import json
 import re
 import shutil
 from dataclasses import replace
@@ -332,6 +333,19 @@ def test_links_of_published_pages_lead_to_files(page):
     assert any(link.endswith("errata.md") for link in files)
     for link in files:
         assert (page.parent / link).exists(), link
+
+
+def test_the_page_on_published_results_shows_the_figures_that_are_there():
+    folder = ROOT / "docs" / "results"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if "//" not in link]
+    assert {f"evening/figure-{number}.png" for number in range(2, 11)} <= {*links}
+    for link in links:
+        assert (folder / link).exists(), link
+    assert "`quick` and `evening` have all ten figures" in text
+    for profile in ("quick", "evening"):
+        made = json.loads((folder / profile / "summary.json").read_text(encoding="utf-8"))["figures"]
+        assert made == [*range(1, 11)], profile
 
 
 def test_published_pictures_are_small_and_there_once():
