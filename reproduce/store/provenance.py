@@ -3,6 +3,7 @@
 `provenance` is that of one run; `Origins` is what those of several runs have in common, and where they differ.
 """
 
+import contextlib
 import datetime
 import functools
 import hashlib
@@ -75,9 +76,17 @@ def checksum_of(provenance: dict[str, Any]) -> str:
 
 @functools.cache
 def _packages() -> dict[str, str]:
-    """Every installed package and its version; looked up once, since that takes a tenth of a second."""
-    all_metadata = (found.metadata for found in importlib.metadata.distributions())
-    return dict(sorted((metadata["Name"], metadata["Version"]) for metadata in all_metadata))
+    """Every installed package and its version; looked up once, since that takes a tenth of a second.
+
+    What a broken installation has left behind, without a name or a version, is none.
+    """
+    versions: dict[str, str] = {}
+    for distribution in importlib.metadata.distributions():
+        # Whether a missing one is None or an error depends on the version of Python and on who stands in for it.
+        with contextlib.suppress(OSError, KeyError):
+            metadata: Any = distribution.metadata or {}
+            versions[metadata["Name"]] = metadata["Version"]
+    return dict(sorted((name, version) for name, version in versions.items() if name and version))
 
 
 def _device(device: int) -> str:

@@ -51,6 +51,21 @@ def test_a_run_says_which_code_made_it(trained):
     assert study.state(wanted.experiment).provenance["code"] == code_version.sources_digest()
 
 
+def test_a_package_without_a_name_or_a_version_is_left_out(tmp_path, monkeypatch):
+    """As a broken installation leaves them."""
+    for name, says in (("empty", None), ("nameless", "Version: 1"), ("unversioned", "Name: unversioned"),
+                       ("whole", "Name: whole\nVersion: 2")):  # fmt: skip
+        folder = tmp_path / f"{name}-1.dist-info"
+        folder.mkdir()
+        if says is not None:
+            (folder / "METADATA").write_text(f"Metadata-Version: 2.1\n{says}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    found = provenance._packages.__wrapped__()
+    assert found["whole"] == "2"
+    assert "chainer" in found
+    assert not {None, "empty", "nameless", "unversioned"} & set(found)
+
+
 def test_a_run_of_other_code_is_named_where_it_is_used_again(trained, capsys):
     study, wanted = trained
     train_missing([wanted], study)
