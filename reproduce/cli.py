@@ -59,16 +59,19 @@ def whole_number(low: int, high: int) -> Parse:
     return parse
 
 
-def number(low: float, high: float, low_included: bool = True) -> Parse:
-    """A parser for finite numbers from low (or above it) to high."""
+def number(low: float, high: float, low_included: bool = True, high_included: bool = True) -> Parse:
+    """A parser for finite numbers from low (or above it) to high (or below it)."""
+    expected = f"{'from' if low_included else 'above'} {low} to {'' if high_included else 'below '}{high}"
 
     def parse(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (low <= value <= high) or (value == low and not low_included):
-            raise ValueError(f"expected a number {'from' if low_included else 'above'} {low} to {high}")
+        is_above = low < value or (low_included and value == low)
+        is_below = value < high or (high_included and value == high)
+        if not (is_above and is_below):
+            raise ValueError(f"expected a number {expected}")
         return value
 
     return parse

@@ -12,6 +12,9 @@ from reproduce.errors import BadInput
 from reproduce.optimizers import OPTIMIZERS, SETTINGS
 from reproduce.pattern import POOLING, REPORT_BLOCKS, check_pattern
 
+# A decay of 1 is none, and Adam would divide by 0.
+DECAY = number(0, 1, high_included=False)
+
 
 def parse_blocks(text: str) -> tuple[tuple[int, int], ...]:
     """`2x64,2x128` as ((2, 64), (2, 128)): convolutions x channels of each block; an empty text is no blocks.
@@ -76,11 +79,12 @@ class Experiment:
     learning_rate: float | None = option(
         None, number(0, 1000, low_included=False), "step size", unset="Chainer's own for the optimizer, 0.001 for Adam"
     )
-    momentum: float = option(0.9, number(0, 1), "momentum of MomentumSGD and NesterovAG")
-    beta1: float = option(0.9, number(0, 1), "Adam's decay of the first moment")
-    beta2: float = option(0.999, number(0, 1), "Adam's decay of the second moment")
-    alpha: float = option(0.99, number(0, 1), "RMSprop's decay of the mean square")
-    epsilon: float = option(1e-8, number(0, 1), "small constant in the denominator of Adam, RMSprop and AdaGrad")
+    momentum: float = option(0.9, DECAY, "momentum of MomentumSGD and NesterovAG")
+    beta1: float = option(0.9, DECAY, "Adam's decay of the first moment")
+    beta2: float = option(0.999, DECAY, "Adam's decay of the second moment")
+    alpha: float = option(0.99, DECAY, "RMSprop's decay of the mean square")
+    # A smaller one is 0 to Chainer, which refuses that.
+    epsilon: float = option(1e-8, number(1e-38, 1), "small constant in the denominator of Adam, RMSprop and AdaGrad")
     batch_size: int = option(500, whole_number(1, 100_000), "images in a mini-batch")
 
     def __post_init__(self) -> None:

@@ -30,6 +30,7 @@ SMOKE = ("--profile=smoke", "--seeds=1", "--epochs=2")
         (["figures.depth", "--seeds=-3"], "expected a whole number from 1 to 1000; found '-3'"),
         (["figures.depth", "--seeds=many"], "expected a whole number from 1 to 1000; found 'many'"),
         (["figures.depth", "--width=nan"], "expected a number above 0 to 16; found 'nan'"),
+        (["reproduce", "train", "--out=o", "--beta1=1"], "expected a number from 0 to below 1; found '1'"),
         (["figures.depth", "--width=0"], "expected a number above 0 to 16; found '0'"),
         (["figures.depth", "--colour=red"], "no such option: --colour"),
         (["figures.depth", "--epoch=3"], "no such option: --epoch (did you mean --epochs?)"),

@@ -1,16 +1,20 @@
 import dataclasses
 import json
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reproduce.devices import get_device
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment, parse_blocks
-from reproduce.optimizers import OPTIMIZERS, SETTINGS
+from reproduce.optimizers import OPTIMIZERS, SETTINGS, users_of
 from reproduce.pattern import REPORT_BLOCKS
 from reproduce.profiles import PROFILES, Options
 from reproduce.study import Study
+from reproduce.training import build
 from tests.helpers import made_up
 
 
@@ -81,6 +85,23 @@ def test_settings_survive_json(experiment):
     again = Experiment.from_settings(json.loads(json.dumps(experiment.settings())))
     assert again.key == experiment.key
     assert again == experiment
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_what_an_optimizer_cannot_divide_by_is_refused_and_what_is_next_to_it_is_not(name):
+    """Of each setting that only some optimizers have: a step with the values at the ends of its range."""
+    refused, ends = ((1.0, -0.1), (0.0, math.nextafter(1.0, 0.0))) if name != "epsilon" else ((0.0, 1e-46), (1e-38, 1))
+    for value in refused:
+        with pytest.raises(BadInput, match=f"{name}: expected a number from .*; found "):
+            Experiment(**{name: value})
+    images, labels = np.zeros((2, 3, 32, 32), np.float32), np.zeros(2, np.int32)
+    for optimizer in users_of(name):
+        for value in ends:
+            experiment = Experiment(optimizer=optimizer, blocks=((1, 4),), width=0.1, **{name: value})
+            model, update = build(experiment, get_device(-1))
+            loss, _ = model(images, labels)
+            loss.backward()
+            update.update()
 
 
 def test_equal_experiments_have_one_key():
