@@ -78,9 +78,9 @@ def data_command(arguments: list[str]) -> None:
     if data is None and sizes != (None, None):
         raise BadInput("train_size and test_size choose from --data; the download is written whole")
     out = Path(given.out)
-    # Every command without --data takes this file for CIFAR-10.
-    if out == CACHE and data is not None and out.exists():
-        raise BadInput(f"--data: {out} is there already; remove it first, or name another file with --out=FILE")
+    # It may be CIFAR-10 as every command without --data takes it, under whatever name, or --data itself.
+    if data is not None and out.exists():
+        raise BadInput(f"--out: {out} is there already; remove it first, or name another file with --out=FILE")
     if data is None and not out.exists():
         prepare(out)
     elif data is not None:

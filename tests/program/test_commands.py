@@ -117,11 +117,16 @@ def test_data_writes_the_course_s_layout(tmp_path):
     assert "data/CIFAR10.hdf5: synthetic images (not CIFAR-10), 30 training and 20 test images" in done.stdout
     again = run_python("-m", "reproduce", "data", cwd=tmp_path)
     assert again.stdout == done.stdout
-    # What every command takes for CIFAR-10 is not replaced.
-    other = run_python("-m", "reproduce", "data", "--data=synthetic", "--train-size=40", cwd=tmp_path)
-    assert (other.returncode, other.stderr.count("\n")) == (2, 1)
-    assert "data/CIFAR10.hdf5 is there already" in other.stderr
-    assert run_python("-m", "reproduce", "data", cwd=tmp_path).stdout == done.stdout
+    # What every command takes for CIFAR-10 is not replaced, nor is anything else.
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    (tmp_path / "other.hdf5").hardlink_to(tmp_path / "data/CIFAR10.hdf5")
+    whole = str(tmp_path / "data/CIFAR10.hdf5")
+    for out in (None, whole, "data/../data/CIFAR10.hdf5", "link/CIFAR10.hdf5", "other.hdf5"):
+        named = [f"--out={out}"] if out else []
+        other = run_python("-m", "reproduce", "data", "--data=synthetic", "--train-size=40", *named, cwd=tmp_path)
+        assert (other.returncode, other.stderr.count("\n")) == (2, 1)
+        assert f"--out: {out or 'data/CIFAR10.hdf5'} is there already" in other.stderr
+        assert run_python("-m", "reproduce", "data", *named, cwd=tmp_path).stdout.endswith(done.stdout.split(":")[1])
 
 
 @pytest.fixture(scope="module")
