@@ -1,18 +1,21 @@
 """python -m reproduce train | data | infer"""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from reproduce.cli import add_options, checked, one_of, parser_for, path, run, suggestion
 from reproduce.data.dataset import CACHE, load, prepare, say_if_synthetic, write_hdf5
+from reproduce.devices import check_device, resolve_engine
 from reproduce.errors import BadInput, Failure
 from reproduce.experiment import Experiment
+from reproduce.files import make_folder
 from reproduce.optimizers import OPTIMIZERS, SETTINGS, users_of
 from reproduce.profiles import PROFILES, Options
 from reproduce.store.history import has_diverged
 from reproduce.study import Study
 from reproduce.sweep.train_missing import check
-from reproduce.text import printable
+from reproduce.text import counted, printable
 from reproduce.unstated.answers import answers_text, write_answers
 from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import infer, race
@@ -31,7 +34,8 @@ def train_command(arguments: list[str]) -> None:
     parser.add_argument(
         "--profile",
         type=checked(one_of(*PROFILES)),
-        help="take sizes, width and epochs from a profile (default: all images, the report's width, 20 epochs)",
+        help="what is not given, as a profile has it: images, width, batch size, epochs, momentum and SGD's rate "
+        "(default: all images, the report's width, 20 epochs, Chainer's momentum and rates)",
     )
     of_a_sweep = ("profile", "seeds", "width", "batch_size", "results", "jobs", "scheduler", "verbose")
     add_options(parser, Options, leave_out=of_a_sweep)
@@ -40,25 +44,28 @@ def train_command(arguments: list[str]) -> None:
     folder, profile = Path(given.pop("out")), given.pop("profile")
     settings = {name: given.pop(name) for name in tuple(given) if name in Experiment.__dataclass_fields__}
     options = Options(**given, **({"profile": profile} if profile else {}))
-    if profile:
-        scale = options.scale()
-        settings = {"width": scale.width, "batch_size": scale.batch_size, **settings}
-        dataset, epochs = options.load_data(), scale.epochs or DEFAULT_EPOCHS
-    else:
-        dataset = load(options.data, options.train_size, options.test_size, may_be_synthetic=False)
-        say_if_synthetic(dataset)
-        epochs = options.epochs or DEFAULT_EPOCHS
-    experiment = Experiment(data_fingerprint=dataset.fingerprint, **settings)
+    # All that can be refused without the images is, before they are loaded, or downloaded.
+    experiment = Experiment(**(options.scale().completed(settings) if profile else settings))
     for name in sorted(settings.keys() & set(SETTINGS)):
         if name not in OPTIMIZERS[experiment.optimizer].settings:
             raise BadInput(
                 f"{name}: a setting of {' and '.join(users_of(name))}; the optimizer is {experiment.optimizer}"
             )
+    check_device(options.device)
+    resolve_engine(options.engine, options.device)
+    make_folder(folder)
+    if profile:
+        dataset, epochs = options.load_data(), options.scale().epochs
+    else:
+        dataset = load(options.data, options.train_size, options.test_size, may_be_synthetic=False)
+        say_if_synthetic(dataset)
+        epochs = options.epochs
+    experiment = replace(experiment, data_fingerprint=dataset.fingerprint)
     print(f"{dataset.name}: {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images", flush=True)
     from reproduce.store.training_run import train
 
-    history = train(experiment, dataset, folder, epochs, options.device, options.engine)
-    ended = "diverged" if has_diverged(history) else f"{len(history)} epochs"
+    history = train(experiment, dataset, folder, epochs or DEFAULT_EPOCHS, options.device, options.engine)
+    ended = "diverged" if has_diverged(history) else counted(len(history), "epoch")
     print(printable(f"{folder / 'history.csv'}: {ended}"))
 
 
@@ -78,9 +85,12 @@ def data_command(arguments: list[str]) -> None:
     if data is None and sizes != (None, None):
         raise BadInput("train_size and test_size choose from --data; the download is written whole")
     out = Path(given.out)
+    if out.is_dir():
+        raise BadInput(f"--out: expected a file to write; found the folder {out}")
     # It may be CIFAR-10 as every command without --data takes it, under whatever name, or --data itself.
     if data is not None and out.exists():
         raise BadInput(f"--out: {out} is there already; remove it first, or name another file with --out=FILE")
+    make_folder(out.parent)
     if data is None and not out.exists():
         prepare(out)
     elif data is not None:

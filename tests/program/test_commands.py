@@ -12,6 +12,10 @@ import sys
 
 import pytest
 
+from figures.baseline import BASELINE
+from reproduce.data.dataset import synthetic
+from reproduce.profiles import Options
+from reproduce.study import Study
 from tests.helpers.processes import REAL_DATA, ROOT, child_environment, drawn, run_python
 
 SMOKE = ("--profile=smoke", "--seeds=1", "--epochs=2")
@@ -68,6 +72,63 @@ def test_a_results_folder_that_cannot_be_made_is_bad_input(tmp_path):
     assert done.returncode == 2
     assert done.stderr.endswith("file: expected a folder that can be written to: File exists\n")
     assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "--out=file"], "file: expected a folder that can be written to: File exists"),
+        (["train", "--out=file/run"], "file/run: expected a folder that can be written to: Not a directory"),
+        (["data", "--out=folder"], "--out: expected a file to write; found the folder folder"),
+        (["data", "--out=file/data.hdf5"], "file: expected a folder that can be written to: File exists"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_bad_input_before_anything_is_done(tmp_path, arguments, message):
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    done = run_python("-m", "reproduce", *arguments, "--data=synthetic", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"python -m reproduce: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--device=0"], "device 0: "),
+        (["--device=0", "--profile=full"], "device 0: "),
+        (["--engine=fast"], "the fast engine compiles its loops, and NUMBA_DISABLE_JIT forbids it"),
+        (["--blocks=1x4097"], "the channels of block 1 must be 1 to 4096; found 4097"),
+        (["--alpha=0.5"], "alpha: a setting of RMSprop; the optimizer is Adam"),
+        (["--profile=smoke", "--momentum=0.5"], "momentum: a setting of MomentumSGD and NesterovAG; the optimizer is"),
+    ],
+)
+def test_settings_are_refused_before_the_images_are_looked_for(tmp_path, arguments, message):
+    """They may be a download of 170 MB."""
+    done = run_python("-m", "reproduce", "train", "--out=run", "--data=nothing.hdf5", *arguments, cwd=tmp_path,
+                      NUMBA_DISABLE_JIT="1", CUDA_VISIBLE_DEVICES="")  # fmt: skip
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert message in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("profile", "arguments", "settings"),
+    [
+        ("full", ["--optimizer=MomentumSGD", "--pooling=max", "--dropout=0.25"], BASELINE),
+        ("full", ["--optimizer=MomentumSGD", "--momentum=0.5"], {"optimizer": "MomentumSGD", "momentum": 0.5}),
+        ("smoke", ["--optimizer=SGD"], {"optimizer": "SGD"}),
+        ("smoke", ["--optimizer=SGD", "--learning-rate=0.5"], {"optimizer": "SGD", "learning_rate": 0.5}),
+    ],
+)
+def test_a_run_of_a_profile_is_the_one_that_its_figures_train(tmp_path, profile, arguments, settings):
+    """At a tiny width and on few images, which both are told; what else the profile says, it says to both."""
+    small = ("--train-size=20", "--test-size=10", "--width=0.02", "--epochs=1", "--data=synthetic")
+    done = run_python("-m", "reproduce", "train", f"--profile={profile}", *arguments, *small, "--out=run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "run/history.csv: 1 epoch\n" in done.stdout
+    study = Study(Options(profile, train_size=20, test_size=10, width=0.02), synthetic(20, 10))
+    wanted = {"dropout": 0.4, "pooling": "max", **settings}
+    assert json.loads((tmp_path / "run/experiment.json").read_text()) == study.experiment(wanted, seed=0).settings()
 
 
 def test_debug_shows_where_a_mistake_was_noticed(tmp_path):
