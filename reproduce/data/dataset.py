@@ -67,6 +67,20 @@ class Dataset:
             digest.update(np.ascontiguousarray(array))
         return digest.hexdigest()[:16]
 
+    def check(self, fingerprint: str, where: str) -> None:
+        """See that these are the images that a run is of.
+
+        Args:
+            where: they are from, for the message.
+
+        Raises:
+            BadInput: they are others.
+        """
+        if self.fingerprint != fingerprint:
+            raise BadInput(
+                f"{where}: expected the images with fingerprint {fingerprint or '(none)'}; found {self.fingerprint}"
+            )
+
     def first(self, train_size: int | None, test_size: int | None) -> "Dataset":
         """The first images of each part, in the file's order; None keeps all.
 

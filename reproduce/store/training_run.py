@@ -57,12 +57,13 @@ def train(
         The history of all epochs so far. Its last loss is infinite or not a number if the run has diverged.
 
     Raises:
-        BadInput: the folder holds another experiment, or the device or engine is not there.
+        BadInput: the experiment is of other images, the folder holds another one, or the device or engine is not there.
         OSError: a file of the run is there and cannot be read now; it is left alone.
         Interrupted: a signal asked to stop; what was done is saved.
     """
     on = get_device(device)
     engine_used = resolve_engine(engine_name, device)
+    dataset.check(experiment.data_fingerprint, dataset.name)
     with runs.locked(folder), engine.using(engine_used, device), deferred():
         finding = runs.examine(folder, experiment)
         runs.repair(folder, experiment, finding)

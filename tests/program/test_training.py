@@ -1,5 +1,6 @@
 import csv
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -145,6 +146,15 @@ def test_another_experiment_in_the_folder_is_refused(dataset, tmp_path):
     train(small_experiment(dataset, seed=1), dataset, tmp_path, epochs=1)
     with pytest.raises(BadInput, match="seed is 1, and 2 is asked for"):
         train(small_experiment(dataset, seed=2), dataset, tmp_path, epochs=1)
+
+
+def test_other_images_than_the_experiment_s_are_refused(dataset, tmp_path):
+    experiment = small_experiment(dataset)
+    with pytest.raises(BadInput, match=f"expected the images with fingerprint {dataset.fingerprint}; found "):
+        train(experiment, dataset.first(50, None), tmp_path / "run", epochs=1)
+    with pytest.raises(BadInput, match=r"expected the images with fingerprint \(none\); found "):
+        train(replace(experiment, data_fingerprint=""), dataset, tmp_path / "run", epochs=1)
+    assert not (tmp_path / "run").exists()
 
 
 def test_augmentation_reaches_the_loop(dataset, tmp_path):
