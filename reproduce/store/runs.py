@@ -8,7 +8,7 @@ people and other programs; where one of them differs, it is damaged, is set asid
 import json
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,12 +44,14 @@ class RunState(NamedTuple):
     provenance: dict[str, Any] | None
     damaged: dict[str, str]
     """why each damaged file is so, by its name"""
-    trained: int = 0
-    """how many epochs a checkpoint has: a record's are not gone on from"""
+    begun: Record | None = None
+    """what the newest whole checkpoint says: a record's epochs are not gone on from"""
 
     def goes_on_from(self, epochs: int) -> int:
         """How many of `epochs` epochs need not be trained."""
-        return len(self.history) if self.has(epochs) else self.trained
+        if self.has(epochs):
+            return len(self.history)
+        return len(self.begun.history) if self.begun else 0
 
     def has(self, epochs: int) -> bool:
         """Whether the run has `epochs` epochs, or has diverged before."""
@@ -68,25 +70,25 @@ def examine(folder: Path, experiment: Experiment) -> RunState:
         OSError: a file is there and cannot be read now.
     """
     damaged: dict[str, str] = {}
-    brief, trained = None, 0
+    briefs: dict[str, Record] = {}
     for candidate in HOLDERS:
         found = _record_of(folder / candidate, damaged)
         if found and found.settings != experiment.settings():
             _refuse_if_foreign(folder, experiment, found.settings)
             damaged[candidate] = "belongs to another experiment"
-        elif found and (brief is None or len(found.history) > len(brief.history)):
-            brief = found
-            if candidate != RECORD:
-                trained = len(found.history)
+        elif found:
+            briefs[candidate] = found
+    brief = _longest(briefs.values())
+    begun = _longest(found for candidate, found in briefs.items() if candidate != RECORD)
     _check_experiment_file(folder, experiment, damaged, is_known=brief is not None)
-    history = _check_history_file(folder, brief, damaged)
-    provenance = _check_provenance_file(folder, brief, damaged)
-    return RunState(history, provenance, damaged, trained)
+    _check_history_file(folder, brief, [found.history for found in briefs.values()], damaged)
+    _check_provenance_file(folder, damaged)
+    return RunState(brief.history if brief else [], brief.provenance if brief else None, damaged, begun)
 
 
 def read_history(folder: Path) -> History:
     """The epochs of whatever run a folder holds, by its newest whole checkpoint or its record; none if it has none."""
-    brief = _longest(folder)
+    brief = _longest(found for name in HOLDERS if (found := _record_of(folder / name, {})))
     return brief.history if brief else []
 
 
@@ -96,14 +98,13 @@ def read_provenance(folder: Path) -> dict[str, Any]:
     Raises:
         BadInput: it has none.
     """
-    if brief := _longest(folder):
+    if brief := _longest(found for name in HOLDERS if (found := _record_of(folder / name, {}))):
         return brief.provenance
     raise BadInput(f"{folder}: expected a run with a whole checkpoint; found none")
 
 
-def _longest(folder: Path) -> Record | None:
-    """What the newest whole checkpoint says, or a record of more epochs."""
-    briefs = [brief for name in HOLDERS if (brief := _record_of(folder / name, {}))]
+def _longest(briefs: Iterable[Record]) -> Record | None:
+    """The one with the most epochs; of equally long ones, the first."""
     return max(briefs, key=lambda brief: len(brief.history), default=None)
 
 
@@ -126,12 +127,17 @@ def keep_record(results: Path, experiment: Experiment, history: History, provena
             write_side_files(folder, experiment, history, provenance)
 
 
-def forget_record(folder: Path) -> None:
-    """Make way for a longer run than the folder's record, if there is one. The folder must be locked."""
-    if (folder / RECORD).exists():
-        # Without it, what was written from it would look damaged.
-        for name in (RECORD, HISTORY, PROVENANCE):
-            (folder / name).unlink(missing_ok=True)
+def keep_up(folder: Path, experiment: Experiment, history: History, provenance: dict[str, Any]) -> None:
+    """Write what people read beside a new checkpoint, and remove the record that it has come as far as.
+
+    While it has not, figures and verdicts have the record's epochs. The folder must be locked.
+    """
+    record = _record_of(folder / RECORD, {})
+    if record and not is_complete(history, len(record.history)):
+        return
+    write_side_files(folder, experiment, history, provenance)
+    if record:
+        (folder / RECORD).unlink()
 
 
 def _record_of(path: Path, damaged: dict[str, str]) -> Record | None:
@@ -185,26 +191,27 @@ def _check_experiment_file(folder: Path, experiment: Experiment, damaged: dict[s
     damaged[EXPERIMENT] = "does not say what the run's checkpoint says"
 
 
-def _check_history_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> History:
+def _check_history_file(folder: Path, brief: Record | None, all_known: list[History], damaged: dict[str, str]) -> None:
     try:
         content = side_file(folder / HISTORY)
+        if content is None:
+            return
         if brief is None:
-            if content is not None:
-                # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
-                damaged[HISTORY] = "no whole checkpoint says the same"
-            return []
-        if content is not None:
-            parse_history(content)
-            known = history_bytes(brief.history)
-            # A process that died between its checkpoint and its history leaves one an epoch behind the other.
-            if not (known.startswith(content) or content.startswith(known)) or not content.endswith(b"\n"):
-                damaged[HISTORY] = "does not say what the run's checkpoint says"
+            # It is written after its checkpoint. Alone, nothing tells whose it is or whether a digit was changed.
+            damaged[HISTORY] = "no whole checkpoint says the same"
+            return
+        parse_history(content)
+        known = history_bytes(brief.history)
+        # A process that died between its checkpoint and its history leaves one an epoch behind the other, or the
+        # history of the record that the checkpoint has come as far as.
+        is_behind = content.endswith(b"\n") and (known.startswith(content) or content.startswith(known))
+        if not is_behind and content not in map(history_bytes, all_known):
+            damaged[HISTORY] = "does not say what the run's checkpoint says"
     except ValueError as error:
         damaged[HISTORY] = f"damaged: {error}"
-    return brief.history if brief else []
 
 
-def _check_provenance_file(folder: Path, brief: Record | None, damaged: dict[str, str]) -> dict[str, Any] | None:
+def _check_provenance_file(folder: Path, damaged: dict[str, str]) -> None:
     try:
         content = side_file(folder / PROVENANCE)
         if content is not None:
@@ -213,7 +220,6 @@ def _check_provenance_file(folder: Path, brief: Record | None, damaged: dict[str
                 raise ValueError("its checksum does not match")
     except (ValueError, AttributeError, RecursionError) as error:
         damaged[PROVENANCE] = f"damaged: {first_line(error)}"
-    return brief.provenance if brief else None
 
 
 def repair(folder: Path, experiment: Experiment, finding: RunState) -> None:

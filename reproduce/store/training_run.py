@@ -69,9 +69,8 @@ def train(
         runs.repair(folder, experiment, finding)
         if is_complete(finding.history, epochs):
             return finding.history
-        runs.forget_record(folder)
-        finding = runs.examine(folder, experiment)
-        origin = partial(provenance, dataset, engine_used, device, finding.provenance)
+        earlier = finding.begun.provenance if finding.begun else None
+        origin = partial(provenance, dataset, engine_used, device, earlier)
         return _train_epochs(experiment, dataset, folder, epochs, on, label, origin, watch, print_epoch)
 
 
@@ -126,7 +125,7 @@ def _train_epochs(
             # On a GPU the generator of the masks cannot go on in the middle of an epoch: there the epoch begins again.
             if done is EPOCH_START or not GPU_on:
                 checkpoint.save(folder, experiment.settings(), origin, model, optimizer, Progress(order, history, done))
-                runs.write_side_files(folder, experiment, history, origin)
+                runs.keep_up(folder, experiment, history, origin)
             stop_if_asked()
     return history
 

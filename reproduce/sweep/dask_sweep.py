@@ -367,5 +367,6 @@ def _outcome_of(future: Future) -> Outcome:
 
 
 def _epochs_of(task: Task) -> int:
-    """How many epochs of a task's run the store holds."""
-    return len(runs.read_history(runs.run_folder(task.store, task.job.experiment)))
+    """How many epochs of a task's run need not be trained any more."""
+    experiment = task.job.experiment
+    return runs.examine(runs.run_folder(task.store, experiment), experiment).goes_on_from(task.job.epochs)

@@ -15,6 +15,7 @@ from reproduce.plan.plan import make_plan
 from reproduce.profiles import Options
 from reproduce.store import checkpoint, runs
 from reproduce.store.history import EpochRecord, history_bytes, parse_history
+from reproduce.store.provenance import checksum_of
 from reproduce.store.training_run import train
 from reproduce.study import Study
 from reproduce.sweep.train_missing import train_missing
@@ -215,12 +216,51 @@ def made_up(epochs):
     return [EpochRecord(epoch, 1.0, 50.0, 1.0, 50.0, 1.0) for epoch in range(epochs)]
 
 
-def test_a_record_that_is_made_way_for_leaves_nothing_that_looks_damaged(tmp_path):
-    """As a run finds its folder that was killed in its first epoch after that."""
-    wanted = job(synthetic(40, 20))
-    runs.keep_record(tmp_path, wanted.experiment, made_up(2), {"checksum": "none"})
-    runs.forget_record(runs.run_folder(tmp_path, wanted.experiment))
-    assert state(tmp_path, wanted) == runs.RunState([], None, {})
+class Killed(BaseException):
+    """Ends training as a kill does: nothing is saved after it."""
+
+
+def test_a_record_stays_until_a_checkpoint_has_as_many_epochs(tmp_path):
+    """Whatever ends the longer run that makes way for it, and at whatever moment."""
+    images = synthetic(40, 20)
+    wanted = job(images, epochs=3)
+    folder = runs.run_folder(tmp_path, wanted.experiment)
+    record = made_up(2)
+    runs.keep_record(tmp_path, wanted.experiment, record, {"checksum": checksum_of({})})
+    before = {name: (folder / name).read_bytes() for name in ("record.npz", "history.csv")}
+
+    def die_in(dying_epoch):
+        def watch(epoch, images):
+            if epoch == dying_epoch:
+                raise Killed
+
+        return watch
+
+    for epoch in (0, 1):
+        with pytest.raises(Killed):
+            train(wanted.experiment, images, folder, 3, engine_name="chainer", watch=die_in(epoch))
+        found = state(tmp_path, wanted)
+        assert found.history == record
+        assert not found.is_lacking(2)
+        assert found.goes_on_from(3) == epoch
+        assert {name: (folder / name).read_bytes() for name in before} == before
+    # Killed when its checkpoint has as many, between its files.
+    with pytest.raises(Killed):
+        train(wanted.experiment, images, folder, 3, engine_name="chainer", watch=die_in(2))
+    assert not (folder / "record.npz").exists()
+    ours = state(tmp_path, wanted).history
+    assert len(ours) == 2
+    assert ours != record
+    for name in before:
+        (folder / name).write_bytes(before[name])
+        assert state(tmp_path, wanted).history == ours
+        assert not state(tmp_path, wanted).damaged
+    train(wanted.experiment, images, folder, 3, engine_name="chainer")
+    assert state(tmp_path, wanted).history[:2] == ours
+    assert runs.read_provenance(folder)["from_epoch"] == 2
+    assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
+        *("checkpoint.npz", "checkpoint.previous.npz", "experiment.json", "history.csv", "provenance.json")
+    }
 
 
 def test_a_record_that_had_to_wait_replaces_no_longer_one(tmp_path, capsys):
