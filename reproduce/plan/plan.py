@@ -114,7 +114,7 @@ def make_plan(jobs: Iterable[Job], study: Study) -> Plan:
     """Count and time what is missing; on a cluster, its own workers time it, all at once as they would train.
 
     Raises:
-        BadInput: no such device, engine or scheduler.
+        BadInput: no such device, engine or scheduler, or a GPU is wanted and no worker offers one.
         Failure: the cluster has no workers.
     """
     options, dataset, store = study.options, study.dataset, study.store
@@ -152,9 +152,11 @@ def _measure_on_workers(networks: dict[str, Experiment], study: Study) -> tuple[
     began = time.monotonic()
     with dask_cluster.connection(options)() as client:
         start = time.monotonic() - began if options.jobs else 0.0
-        places = len(patiently(partial(client.run, _nothing), partial(_remind, "for the cluster's workers to answer")))
-        if not places:
+        remind = partial(_remind, "for the cluster's workers to answer")
+        workers = dask_cluster.usable(patiently(partial(dask_cluster.workers_of, client), remind), options.device)
+        if not workers:
             raise Failure("the cluster has no workers to time a network on; begin at least one")
+        places = len(patiently(partial(client.run, _nothing, workers=workers), remind))
         device = 0 if options.device >= 0 else -1
         source, store = source_of(options.data, study.dataset), study.store.resolve()
         futures = client.map(

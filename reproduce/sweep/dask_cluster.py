@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import dask
 import psutil
@@ -234,6 +235,28 @@ def running(address: str) -> Iterator[Client]:
         finally:
             with contextlib.suppress(TimeoutError):
                 client.close(timeout=2)
+
+
+def workers_of(client: Client) -> Mapping[str, Any]:
+    """What the scheduler knows of each worker, by address."""
+    try:
+        return client.scheduler_info(n_workers=-1)["workers"]
+    except TypeError:  # before 2025
+        return client.scheduler_info()["workers"]
+
+
+def usable(workers: Mapping[str, Any], device: int) -> list[str]:
+    """The addresses of those workers that are given runs on a device: for a GPU, those that offer one.
+
+    Raises:
+        BadInput: there are workers, and none of them is.
+    """
+    found = [address for address, about in workers.items() if device < 0 or "GPU" in about["resources"]]
+    if workers and not found:
+        raise BadInput(
+            f"device {device}: expected workers that offer a GPU (dask worker --resources GPU=1); found none"
+        )
+    return found
 
 
 def check_scheduler(address: str) -> str:

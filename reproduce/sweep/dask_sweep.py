@@ -21,7 +21,7 @@ from reproduce.errors import BadInput, Failure, first_line
 from reproduce.profiles import Options
 from reproduce.signals import Interrupted
 from reproduce.store import runs
-from reproduce.sweep import dask_worker
+from reproduce.sweep import dask_cluster, dask_worker
 from reproduce.sweep.call import SECONDS_BETWEEN_REMINDERS, Call, NoAnswer
 from reproduce.sweep.dask_cluster import Connect, connection
 from reproduce.sweep.progress import Board
@@ -163,7 +163,7 @@ class _Sweep:
     def _greet(self) -> None:
         """See that the workers that are there can do the runs, and tell them how to behave."""
         try:
-            offers = [info["resources"] for info in self._look_up_workers(SECONDS_TO_ANSWER).values()]
+            workers = self._look_up_workers(SECONDS_TO_ANSWER)
             self._set_workers_up()
             asked = dask_worker.why_unusable, self.example.marker, self.example.code
             reasons = self._ask_workers(SECONDS_TO_ANSWER, *asked)
@@ -178,11 +178,7 @@ class _Sweep:
             raise BadInput(found)
         if silent := [address for address in self.addresses if address not in reasons]:
             self.board.say(f"no answer from {counted(len(silent), 'worker')}: {', '.join(silent)}")
-        if self.example.device >= 0 and offers and not any("GPU" in offer for offer in offers):
-            raise BadInput(
-                f"device {self.example.device}: expected workers that offer a GPU (dask worker --resources GPU=1); "
-                "found none"
-            )
+        dask_cluster.usable(workers, self.example.device)
 
     def _look_up_workers(self, seconds: float) -> Mapping[str, Any]:
         """What the scheduler knows of each worker, by address.
@@ -190,7 +186,7 @@ class _Sweep:
         Raises:
             NoAnswer: the scheduler has not answered after `seconds` seconds.
         """
-        self.counting = self.counting or Call(self._workers)
+        self.counting = self.counting or Call(partial(dask_cluster.workers_of, self.client))
         found = self.counting.answer(seconds)
         self.counting = self.silent_since = None
         self.addresses = list(found)
@@ -216,12 +212,6 @@ class _Sweep:
                 answers.update(call.answer(max(0.0, deadline - time.monotonic())))
         return answers
 
-    def _workers(self) -> Mapping[str, Any]:
-        try:
-            return self.client.scheduler_info(n_workers=-1)["workers"]
-        except TypeError:  # before 2025
-            return self.client.scheduler_info()["workers"]
-
     def _count_places(self) -> None:
         """See how many tasks can be worked on at once.
 
@@ -229,11 +219,13 @@ class _Sweep:
             Failure: the scheduler has not answered for long.
         """
         try:
-            workers = self._look_up_workers(1).values()
+            workers = self._look_up_workers(1)
         except NoAnswer:
             self._note_silence()
             return
-        self.places = sum(self.example.device < 0 or "GPU" in info["resources"] for info in workers)
+        self.places = 0
+        with contextlib.suppress(BadInput):  # one with a GPU may come back
+            self.places = len(dask_cluster.usable(workers, self.example.device))
 
     def _note_silence(self) -> None:
         """The scheduler does not answer: it was stopped, its machine hangs, or the network does."""

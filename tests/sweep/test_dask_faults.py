@@ -19,10 +19,14 @@ from distributed import Client, Scheduler, Security, SpecCluster, Worker, rpc
 
 from reproduce.data.dataset import synthetic
 from reproduce.errors import BadInput, Failure
+from reproduce.plan.plan import make_plan
+from reproduce.profiles import Options
 from reproduce.store.code_version import SOURCES, code_version, differences
+from reproduce.study import Study
 from reproduce.sweep import dask_cluster, dask_sweep, dask_worker
 from reproduce.sweep.progress import Board
 from reproduce.sweep.task import DONE, FAILED
+from reproduce.sweep.train_missing import train_missing
 from tests.helpers import clusters
 from tests.helpers.clusters import (
     begin,
@@ -343,25 +347,42 @@ def test_a_process_that_does_not_begin_is_not_waited_for_without_end(client, mon
         dask_cluster._wait_for_processes(nobody, 2)
 
 
-def test_runs_for_a_gpu_go_to_workers_that_have_one(tmp_path):
-    images = synthetic(*clusters.SIZES)
-    tasks = [t._replace(device=0) for t in tasks_of([job(images, seed) for seed in range(4)], images, tmp_path)]
+@contextlib.contextmanager
+def cluster_of(**workers):
+    """A client of a cluster in this process, of workers with these names and options."""
     common = {"host": "127.0.0.1", "dashboard": False}
-    workers = {
-        name: {"cls": Worker, "options": {"nthreads": 1, **common, **options}}
-        for name, options in (("plain", {}), ("with a GPU", {"resources": {"GPU": 1}}))
-    }
+    spec = {name: {"cls": Worker, "options": {"nthreads": 1, **common, **options}} for name, options in workers.items()}
     with (
-        SpecCluster(workers, {"cls": Scheduler, "options": {"port": 0, **common}}) as cluster,
+        SpecCluster(spec, {"cls": Scheduler, "options": {"port": 0, **common}}) as cluster,
         Client(cluster, set_as_default=False) as client,
-        Board([t.job for t in tasks], images) as board,
     ):
-        client.wait_for_workers(2)
-        connect = partial(contextlib.nullcontext, client)
-        dask_sweep.run_all(tasks, connect, board, is_local=False, work=clusters.name_of_the_worker)
+        client.wait_for_workers(len(workers))
+        yield client
     # What setting up a worker does to a process, here this one.
     gc.unfreeze()
-    assert {outcome.text for outcome in board.outcomes.values()} == {"with a GPU"}
+
+
+def test_runs_for_a_gpu_go_to_workers_that_have_one(tmp_path):
+    tasks = [t._replace(device=0) for t in tasks_of([job(IMAGES, seed) for seed in range(4)], IMAGES, tmp_path)]
+    with (
+        cluster_of(plain={}, with_a_gpu={"resources": {"GPU": 1}}) as client,
+        Board([t.job for t in tasks], IMAGES) as board,
+    ):
+        workers = dask_cluster.workers_of(client)
+        assert [workers[address]["name"] for address in dask_cluster.usable(workers, 0)] == ["with_a_gpu"]
+        assert len(dask_cluster.usable(workers, -1)) == 2
+        connect = partial(contextlib.nullcontext, client)
+        dask_sweep.run_all(tasks, connect, board, is_local=False, work=clusters.name_of_the_worker)
+    assert {outcome.text for outcome in board.outcomes.values()} == {"with_a_gpu"}
+
+
+def test_a_cluster_without_a_gpu_is_refused_for_runs_on_one_and_for_their_plan(tmp_path):
+    jobs = [job(IMAGES)]
+    with cluster_of(plain={}) as client:
+        options = Options(data="synthetic", device=0, scheduler=client.scheduler.address, results=str(tmp_path))
+        for use in (train_missing, make_plan):
+            with pytest.raises(BadInput, match=r"device 0: expected workers that offer a GPU .*; found none"):
+                use(jobs, Study(options, IMAGES))
 
 
 @pytest.mark.slow
