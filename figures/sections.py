@@ -66,7 +66,7 @@ def runs_for_claims(claims: Iterable[Claim], study: Study) -> list[Job]:
         for claim in claims
         for comparison in claim.comparisons
         for series in comparison.series
-        for jobs in [runs_of(series, study)]
+        for jobs in [runs_of(series, study, [claim.id])]
     ]
     return [job for of_seed in zip(*by_series, strict=True) for job in of_seed]
 

@@ -179,7 +179,9 @@ def plan_summary(plan: Plan, target: str, study: Study) -> dict[str, Any]:
                 "epochs": job.epochs,
                 "epochs_done": plan.done[job.key],
                 "flop_per_epoch": operations_of(job, study.dataset) / job.epochs,
-                "figures": sorted(job.needed_by),
+                "figures": [],
+                "claims": [],
+                "claims" if target == "claims" else "figures": sorted(job.needed_by),
                 "seconds": plan.seconds[job.key],
             }
             for job in plan.missing

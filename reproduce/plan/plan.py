@@ -224,7 +224,7 @@ def print_plan(plan: Plan, study: Study) -> None:
         epochs = f"{plan.done[job.key]} of {job.epochs} done" if plan.done[job.key] else str(job.epochs)
         print(
             f"{job.label:{width}}  {epochs:>12}  {operations_of(job, dataset) / job.epochs / 1e9:12,.1f}  "
-            f"{len(job.needed_by) or 1:9}  {duration(plan.seconds[job.key]):>9}"
+            f"{len(job.needed_by):9}  {duration(plan.seconds[job.key]):>9}"
         )
     totals = totals_of(plan, study)
     print(f"\nruns to train     {len(missing)}")

@@ -16,7 +16,7 @@ class Job(NamedTuple):
     epochs: int
     label: str
     needed_by: frozenset[str] = frozenset()
-    """names of the figures that need the run"""
+    """names of the figures, or of the claims, that need the run"""
 
     @property
     def key(self) -> str:
@@ -43,8 +43,8 @@ def in_order(jobs: Iterable[Job], dataset: Dataset) -> list[Job]:
     """Longest first, so that no long run is left over when all others are done, and shared runs before single ones.
 
     Lengths are told apart by powers of two only: among runs of about the same length, those come first that the most
-    figures need, then the longer ones, then lower seeds. So the workers are done at about the same time, as in strict
-    order of length, and the first figures are complete long before the last.
+    figures or claims need, then the longer ones, then lower seeds. So the workers are done at about the same time, as
+    in strict order of length, and the first figures are complete long before the last.
     """
 
     def place(job: Job) -> tuple[float, ...]:

@@ -8,13 +8,16 @@ from types import SimpleNamespace
 import pytest
 
 from figures import __main__ as command
-from figures.sections import FIGURES, runs_for
-from figures.summaries import comparison_summary, write_summary
+from figures.baseline import BASELINE
+from figures.sections import CLAIMS, FIGURES, runs_for
+from figures.summaries import comparison_summary, plan_summary, write_summary
 from reproduce.analysis.report_curves import report_curves
 from reproduce.errors import Failure
 from reproduce.plan import step_times
+from reproduce.plan.plan import Plan
 from reproduce.profiles import PROFILES, Options
 from reproduce.study import Study
+from reproduce.sweep.jobs import without_repeats
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.figures.test_commands import arguments
 from tests.helpers import made_up
@@ -83,6 +86,26 @@ def test_plan_writes_one_document(tmp_path):
     assert found["seconds_one_at_a_time"] == pytest.approx(sum(one["seconds"] for one in found["runs"]))
     assert found["memory_bytes_of_largest_run"] > 0 and found["networks_timed"] == 1
     assert "runs to train     2" in done.stderr
+
+
+def test_a_plan_of_the_claims_says_which_of_them_need_a_run():
+    study = Study(Options("quick", data="synthetic"), made_up.DATASET)
+    wanted = without_repeats(runs_for("claims", study))
+    (shared,) = (job for job in wanted if job.key == study.experiment(BASELINE, 0).key)
+    needing = {
+        claim.id
+        for claim in CLAIMS
+        for comparison in claim.comparisons
+        for series in comparison.series
+        if study.experiment(series.settings, 0).key == shared.key
+    }
+    assert len(needing) > 1
+    assert all(job.needed_by for job in wanted)
+    plan = Plan([shared], [shared], {shared.key: 0}, {shared.key: 1.0}, 1, 1, 1, 0.0)
+    (found,) = plan_summary(plan, "claims", study)["runs"]
+    assert (found["figures"], found["claims"]) == ([], sorted(needing))
+    (found,) = plan_summary(plan, "all-figures", study)["runs"]
+    assert found["claims"] == []
 
 
 def test_claims_writes_one_document_where_runs_failed_too(tmp_path, monkeypatch, capsys):
