@@ -6,8 +6,15 @@ given := $(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$
 $(foreach name,$(given),$(eval override $(name) := $$(value $(name))))
 override PYTHON := $(value PYTHON)
 export PYTHON
+# 1 switches these on, and 0 or nothing leaves them off.
+SWITCHES := VERBOSE JSON LATEST
+on = $(and $(filter $(1),$(given)),$(filter 1,$($(1))))
+unclear := $(strip $(foreach name,$(filter $(SWITCHES),$(given)),$(if $(filter-out 0 1,$($(name))),$(name)=$($(name)))))
+ifneq ($(unclear),)
+$(error expected 0 or 1; found $(unclear))
+endif
 # LATEST=1 is an environment of its own, with the newest packages in place of the lock's.
-latest := $(and $(filter LATEST,$(given)),$(filter 1,$(LATEST)))
+latest := $(call on,LATEST)
 ENVIRONMENT := .venv$(if $(latest),-latest)
 BIN := $(ENVIRONMENT)/bin
 FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure-8 figure-9 figure-10
@@ -17,9 +24,9 @@ FIGURES := figure-1 figure-2 figure-3 figure-4 figure-5 figure-6 figure-7 figure
 SETTINGS := PROFILE DATA SEEDS EPOCHS TRAIN_SIZE TEST_SIZE BATCH_SIZE WIDTH DEVICE ENGINE RESULTS JOBS SCHEDULER RUN FIGURE TARGET
 settings := $(foreach name,$(filter $(SETTINGS),$(given)),$(if $($(name)),$(name)))
 export $(settings)
-unknown := $(filter-out $(SETTINGS) VERBOSE JSON PYTHON LATEST,$(given))
+unknown := $(filter-out $(SETTINGS) $(SWITCHES) PYTHON,$(given))
 ifneq ($(unknown),)
-$(error no such setting: $(unknown); expected some of $(SETTINGS) VERBOSE JSON PYTHON LATEST)
+$(error no such setting: $(unknown); expected some of $(SETTINGS) $(SWITCHES) PYTHON)
 endif
 # No command that could refuse them stands behind these: `make clean RESULTS=elsewhere` would remove ./results.
 unheard := $(and $(filter test test-slow check-platforms bench lint lock clean distclean,$(MAKECMDGOALS)),$(filter-out PYTHON LATEST,$(given)))
@@ -32,7 +39,7 @@ define newline
 endef
 quoted = '$(subst $(newline), ,$(subst ','\'',$(1)))'
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
-OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)") $(if $(filter VERBOSE,$(given)),--verbose) $(if $(filter JSON,$(given)),--json)
+OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)") $(if $(call on,VERBOSE),--verbose) $(if $(call on,JSON),--json)
 
 .DEFAULT_GOAL := help
 .PHONY: help all-figures $(FIGURES) plan tables claims compare report own-run publish data test test-slow check-platforms bench lint lock clean distclean

@@ -119,6 +119,16 @@ def test_every_command_is_told_every_setting(checkout, target):
     assert sorted(words[3:]) == sorted(["--verbose", "--json", *(f"--{name.lower()}=of {name}" for name in names)])
 
 
+def test_a_switch_is_on_at_1_and_off_at_0_and_nothing_else(checkout):
+    words, _ = make(checkout, "plan", "VERBOSE=0", "JSON=", "LATEST=0")
+    assert words == ["-m", "figures", "plan"]
+    (checkout / "called").unlink()
+    for setting in ("VERBOSE=yes", "JSON=10", "LATEST=$(shell touch made)"):
+        words, done = make(checkout, "plan", setting)
+        assert (words, done.returncode, done.stderr.count("\n")) == ([], 2, 1)
+        assert f"expected 0 or 1; found {setting}" in done.stderr
+
+
 @pytest.mark.parametrize("setting", ["RESULTS=elsewhere", "TARGET=claims", "VERBOSE=1"])
 @pytest.mark.parametrize(
     "target", ["test", "test-slow", "check-platforms", "bench", "lint", "lock", "clean", "distclean"]
