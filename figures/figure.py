@@ -170,19 +170,26 @@ def time_steps(figure: Figure, study: Study, path: Path) -> None:
 def run_time_sentence(figure: Figure, study: Study, path: Path) -> str:
     """The run-time ratio of each of a figure's timed pairs, from `path`; empty if there is none."""
     times = step_times.read_times(path, study.dataset.fingerprint).seconds
-    keys = {(series.panel, series.name): study.experiment(series.settings, 0).key for series in figure.series}
-    texts = []
-    for panel, names in figure.timed.items():
-        slower, faster = (times.get(keys[panel, name]) for name in names)
-        if slower is None or faster is None:
-            return ""
-        ratio = slower / faster
-        texts.append(f"{panel} {np.median(ratio):.2f} ({ratio.min():.2f} to {ratio.max():.2f})")
-    if not texts:
+    timed = {
+        (panel, name): study.experiment(figure.curve(panel, name).settings, 0)
+        for panel, names in figure.timed.items()
+        for name in names
+    }
+    if not timed or any(experiment.key not in times for experiment in timed.values()):
         return ""
-    over, images = " over ".join(names), min(step_times.LARGEST_BATCH, study.scale.batch_size)
-    what = f"Time of a training step of {images} images, {over}, median and range of {len(ratio)} rounds"
+    seconds = {place: times[experiment.key] for place, experiment in timed.items()}
+    ratios = {panel: seconds[panel, over] / seconds[panel, under] for panel, (over, under) in figure.timed.items()}
+    images = _either(step_times.images_of_step(experiment, study.dataset) for experiment in timed.values())
+    over = _either(" over ".join(names) for names in figure.timed.values())
+    rounds = _either(len(ratio) for ratio in ratios.values())
+    texts = [f"{panel} {np.median(r):.2f} ({r.min():.2f} to {r.max():.2f})" for panel, r in ratios.items()]
+    what = f"Time of a training step of {images} images, {over}, median and range of {rounds} rounds"
     return f"{what}: {', '.join(texts)}."
+
+
+def _either(values: Iterable[object]) -> str:
+    """Each distinct value once: `50`, or `20 or 50`."""
+    return " or ".join(dict.fromkeys(map(str, values)))
 
 
 def times_of(path: Path) -> Path:

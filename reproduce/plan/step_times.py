@@ -97,6 +97,11 @@ def seconds_of(step: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
+def images_of_step(experiment: Experiment, dataset: Dataset) -> int:
+    """How many images the training step that is timed has, besides copies of them."""
+    return min(LARGEST_BATCH, experiment.batch_size, len(dataset.y_train))
+
+
 def _step(experiment: Experiment, dataset: Dataset, device: int) -> Callable[[], None]:
     """A function that trains the experiment's network on one batch, once for each copy that augmentation makes."""
     from reproduce.devices import get_device, is_gpu
@@ -104,7 +109,7 @@ def _step(experiment: Experiment, dataset: Dataset, device: int) -> Callable[[],
 
     place = get_device(device)
     model, optimizer = build(experiment, place)
-    size = min(LARGEST_BATCH, experiment.batch_size, len(dataset.y_train))
+    size = images_of_step(experiment, dataset)
     x, y = place.send((dataset.x_train[:size], dataset.y_train[:size]))
 
     def step() -> None:

@@ -1,14 +1,17 @@
 import csv
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from figures import __main__ as command
 from figures import background, figure, sections
+from figures.figure import run_time_sentence
 from figures.page import content
 from figures.sections import FIGURES
 from reproduce.errors import BadInput, Failure
 from reproduce.plan import step_times
+from reproduce.profiles import Options
 from reproduce.store import runs
 from reproduce.study import Study
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
@@ -54,6 +57,22 @@ def no_ink(monkeypatch):
     monkeypatch.setattr(figure, "save_picture", draw)
     monkeypatch.setattr(background, "make_figure_1", lambda folder: draw(None, folder / "figure-1"))
     return drawn
+
+
+def test_a_figure_s_run_time_names_the_batch_that_was_timed(tmp_path):
+    """As many images as there are, where a batch has more."""
+    figure, path = FIGURES[3], tmp_path / "times.json"
+    study = Study(Options("smoke", data="synthetic", train_size=20, test_size=10), DATASET)
+    assert study.scale.batch_size > len(study.dataset.y_train) == 20
+    assert run_time_sentence(figure, study, path) == ""
+    slower, faster = np.array([2.0, 3.0, 4.0]), np.array([1.0, 2.0, 2.0])
+    sides = {figure.timed["x1"][0]: slower, figure.timed["x1"][1]: faster}
+    seconds = {study.experiment(one.settings, 0).key: sides[one.name] for one in figure.series}
+    step_times.write_times(path, step_times.Times(seconds), study.dataset, -1, "chainer")
+    assert run_time_sentence(figure, study, path) == (
+        f"Time of a training step of 20 images, {' over '.join(sides)}, median and range of 3 rounds: "
+        "x1 2.00 (1.50 to 2.00), x2 2.00 (1.50 to 2.00), x3 2.00 (1.50 to 2.00)."
+    )
 
 
 def test_all_figures_are_trained_in_one_go_and_drawn(tmp_path, trained, no_ink, capsys):
