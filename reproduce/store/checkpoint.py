@@ -125,7 +125,8 @@ def read_record(path: Path) -> Record:
 def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
     """Bring back what `save` wrote, into `model`, `optimizer` and NumPy's global generator.
 
-    Nothing is touched before the whole file has been checked.
+    A damaged file is noticed before anything is touched. One that is whole and does not fit may leave `model`,
+    `optimizer` and generator with a part of what it holds.
 
     Raises:
         Damaged: the file is not a whole checkpoint of this network and optimizer.
@@ -155,7 +156,7 @@ def load(path: Path, model: "Chain", optimizer: "GradientMethod") -> Progress:
         if not (0 <= done.next_image <= len(order) and (done.batches > 0) == (done.next_image > 0) and seconds >= 0):
             raise ValueError(f"expected a part of an epoch of {len(order)} images; found {tuple(done)}")
     except MISFITS as error:
-        raise Damaged(f"not of this network: {_reason(error)}") from None
+        raise Damaged(f"not of this network: {first_line(error)}") from None
     return Progress(order, history, done)
 
 
