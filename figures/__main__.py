@@ -226,7 +226,10 @@ def publish_command(options: PublishOptions) -> None:
 
 
 # What make alone has, for whoever mistypes it there.
-MAKE_TARGETS = ("all-figures", "tables", "data", "test", "test-slow", "bench", "lint", "clean", "distclean", "help")
+MAKE_TARGETS = (
+    *("all-figures", "tables", "data", "test", "test-slow", "check-platforms", "bench", "lint", "lock", "clean"),
+    *("distclean", "help"),
+)
 COMMANDS: dict[str, tuple[Callable[[Any], None], str]] = {
     "all": (all_command, "Make figures 1 to 10."),
     "plan": (plan_command, "What a target would train, and what that takes; nothing is trained."),

@@ -1,11 +1,14 @@
 """What make hands on, seen by a stand-in for .venv's Python that says how it was called."""
 
 import os
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from figures.__main__ import COMMANDS as FIGURE_COMMANDS
+from figures.__main__ import MAKE_TARGETS
 from figures.sections import SECTIONS
 from tests.helpers.processes import ROOT, run_python
 
@@ -172,6 +175,12 @@ def test_a_figure_that_a_section_has_and_the_makefile_has_not_is_made(checkout):
 def test_another_name_is_handed_to_the_command_that_knows_what_there_is(checkout, name):
     words, _ = make(checkout, name)
     assert words == ["-m", "figures", name.replace("\n", " ")]
+
+
+def test_the_command_knows_every_target_that_make_has():
+    (phony,) = re.findall(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    targets = set(phony.split()) - {"$(FIGURES)"}
+    assert set(MAKE_TARGETS) <= targets <= {*MAKE_TARGETS, *FIGURE_COMMANDS}
 
 
 @pytest.mark.parametrize(
