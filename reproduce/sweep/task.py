@@ -100,6 +100,11 @@ class _Lines(io.TextIOBase):
             self._hand_on(line)
         return len(text)
 
+    def end(self) -> None:
+        """Hand on what came after the last line's end, if anything did."""
+        if self._unfinished:
+            self.write("\n")
+
 
 def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], bool] = lambda: False) -> Outcome:
     """Train a task's run, unless it is there, and report on the way.
@@ -159,4 +164,6 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
         if explained(error) is None:  # a fault of this package, which its first line does not find
             emit((key, "line", f"{task.label}:\n{traceback.format_exc()}"))
         return failure(error)
+    finally:
+        lines.end()
     return ending(history)

@@ -163,6 +163,18 @@ def test_workers_share_out_the_gpus_and_the_cores(images, tmp_path, monkeypatch)
         pass
 
 
+def test_a_last_line_that_does_not_end_is_handed_on(images, tmp_path, monkeypatch):
+    def train(*others, train=training_run.train, **more):
+        print("one\ntwo", end="")
+        return train(*others, **more)
+
+    monkeypatch.setattr(training_run, "train", train)
+    (task,) = tasks_of([job(images, epochs=1)], images, tmp_path)
+    events = []
+    assert perform(task, images, events.append).kind == DONE
+    assert [text for _, kind, text, *_ in events if kind == "line"] == ["one", "two"]
+
+
 def test_two_workers_train_at_the_same_time(images, tmp_path, two_workers):
     tasks = tasks_of([job(images, seed) for seed in range(2)], images, tmp_path)
     outcomes = swept(tasks, two_workers, images, work=clusters.meeting_another)
