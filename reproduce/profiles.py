@@ -51,7 +51,8 @@ PROFILES = {
     # A demonstration in minutes: curves that fall over the whole axis, and no verdict.
     "quick": Profile(train_size=2500, test_size=1000, batch_size=25, width=0.25, epochs=15, seeds=1, sgd_rate=0.001),
     "smoke": Profile(train_size=200, test_size=100, batch_size=50, width=0.0625, epochs=2, seeds=2, sgd_rate=0.001),
-    # All images at a quarter of the width: in the report's regime from the first epochs on, at a fifth of the cost.
+    # All images at a quarter of the width: most panels' orders in an evening. Some claims need wider networks or more
+    # epochs (docs/claims.md).
     "evening": Profile(train_size=50_000, test_size=10_000, batch_size=100, width=0.25, epochs=8, seeds=1),
     "overnight": Profile(train_size=50_000, test_size=10_000, batch_size=100, width=0.25, epochs=None, seeds=1),
     "full": Profile(
@@ -110,7 +111,11 @@ class Options:
         """Sizes that differ from the profile's own, as parts of a folder's name: `epochs-3`, `width-0.5`."""
         own, asked = PROFILES[self.profile], self.scale()
         values = {field.name: getattr(asked, field.name) for field in dataclasses.fields(Profile)}
-        return [f"{name.replace('_', '-')}-{value:g}" for name, value in values.items() if value != getattr(own, name)]
+        return [
+            f"{name.replace('_', '-')}-{str(value).removesuffix('.0')}"
+            for name, value in values.items()
+            if value != getattr(own, name)
+        ]
 
     @property
     def scheduler_address(self) -> str:

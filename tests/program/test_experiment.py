@@ -132,6 +132,14 @@ def test_a_profile_has_a_momentum_and_a_rate_of_its_own_for_sgd():
     assert at_quick.completed({"optimizer": "SGD", "learning_rate": 0.5})["learning_rate"] == 0.5
 
 
+def test_sizes_that_differ_have_folders_that_differ():
+    named = [
+        Options(**size).sizes_asked_for()
+        for size in ({"width": 1.0}, {"width": 0.1234567}, {"width": 0.12345671}, {"train_size": 1234567}, {"width": 1})
+    ]
+    assert named == [["width-1"], ["width-0.1234567"], ["width-0.12345671"], ["train-size-1234567"], ["width-1"]]
+
+
 def test_the_reports_scale_is_its_sizes_and_its_momentum():
     images = dataclasses.replace(made_up.MANY_IMAGES, is_synthetic=False)
     assert Study(Options("full"), images).is_report_scale
