@@ -104,7 +104,7 @@ def path(text: str) -> str:
 
 
 def suggestion(text: str, names: Iterable[str]) -> str:
-    """'; did you mean ...?' where a name is near, and nothing where none is."""
+    """' (did you mean ...?)' where a name is near, and nothing where none is."""
     near = difflib.get_close_matches(text, list(names), n=1)
     return f" (did you mean {near[0]}?)" if near else ""
 
