@@ -52,16 +52,13 @@ class _Shapes:
         self.inner, self.outer = _panels(self.channels), _panels(self.outputs)
         frequencies = self.n * self.n
         floats = frequencies * tiles_y * tiles_x * (self.inner + self.outer) * PANEL
-        # Frequencies lie an odd number of cache lines apart (`winograd`).
-        self.transformed_filters = frequencies * (self.inner * self.outer * PANEL | 1) * PANEL
+        self.transformed_filters = frequencies * winograd.frequency_floats(self.inner * self.outer * PANEL)
         budget = max(FLOATS_IN_CACHE, min(self.transformed_filters, MOST_FLOATS))
         self.group = max(1, min(-(-self.images // threads.COUNT), budget // floats))
         room = self.group * tiles_y * tiles_x + ROWS
-        self.scratch = (
-            frequencies * ((room * self.inner | 1) + (room * self.outer | 1)) * PANEL
-            + (tiles_y * m + taps - 1) * (tiles_x * m + taps - 1) * self.inner * PANEL
-            + tiles_y * m * tiles_x * m * self.outer * PANEL
-        )
+        floats_in = (tiles_y * m + taps - 1) * (tiles_x * m + taps - 1) * self.inner * PANEL
+        floats_out = tiles_y * m * tiles_x * m * self.outer * PANEL
+        *_, self.scratch = winograd.scratch_places(self.n, self.inner, self.outer, room, floats_in, floats_out)
 
     def filters(self, weights: np.ndarray, transposed: bool) -> np.ndarray:
         u = memory.empty((self.transformed_filters,))

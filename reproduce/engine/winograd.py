@@ -5,12 +5,12 @@ by r - 1; for each of the n * n frequencies f the transformed tiles V[f] (tiles 
 outputs) are multiplied, and the products M[f] are transformed back to m x m outputs a tile. n is `cook_toom.products`.
 
 All work on a group of images is done by one thread while its tiles are in the cache. V, U, M and their gradients lie
-in panels of 16 columns: V[f, channel panel, tile, 16], U[f, output panel, channel, 16]. From one frequency to the next
-it is an odd number of cache lines of 16 floats (`| 1`), or those of one tile would be in each other's way in a few sets
-of the cache. Arrays are flat float32; images are NHWC. m and r come as tuples of that length (`simd`).
+in panels of 16 columns: V[f, channel panel, tile, 16], U[f, output panel, channel, 16]. Arrays are flat float32; images
+are NHWC. m and r come as tuples of that length (`simd`).
 """
 
 import numpy as np
+from numba.extending import register_jitable
 
 from reproduce.engine.compilation import kernel
 from reproduce.engine.panels import add, clear, crop_image, multiply, pad_image
@@ -24,6 +24,29 @@ from reproduce.engine.simd import (
     transform_input,
     transform_output,
 )
+
+
+@register_jitable
+def frequency_floats(rows):
+    """Floats from one frequency to the next, where each has so many rows of 16.
+
+    An odd number of cache lines: all frequencies of one tile would otherwise want the same few sets of the cache.
+    """
+    return (rows | 1) * PANEL
+
+
+@register_jitable
+def scratch_places(n, inner, outer, room, floats_in, floats_out):
+    """Where a thread's scratch memory has M or D, a padded image in, a padded image out, and its end; V comes first.
+
+    Args:
+        inner, outer: panels of channels, and of outputs.
+        room: rows of each panel, for all tiles of a group.
+        floats_in, floats_out: sizes of the padded images.
+    """
+    second = n * n * frequency_floats(inner * room)
+    image = second + n * n * frequency_floats(outer * room)
+    return second, image, image + floats_in, image + floats_in + floats_out
 
 
 @kernel
@@ -40,7 +63,7 @@ def filters(slot, first, last, m, r, n, weights, outputs, channels, transposed, 
     across_stride, along_stride = taps * taps, channels * taps * taps
     if not transposed:
         across_stride, along_stride = along_stride, across_stride
-    frequency = (panels * rows | 1) * PANEL
+    frequency = frequency_floats(panels * rows)
     for panel in range(first, last):
         width = min(PANEL, across - panel * PANEL)
         for row in range(along):
@@ -59,7 +82,7 @@ def filter_gradient(slot, first, last, m, r, n, gu, slots, outputs, channels, gw
     tile = np.zeros(taps * taps * PANEL, np.float32)
     rows = -(-channels // PANEL) * PANEL
     panels = -(-outputs // PANEL)
-    frequency = (panels * rows | 1) * PANEL
+    frequency = frequency_floats(panels * rows)
     for panel in range(first, last):
         width = min(PANEL, outputs - panel * PANEL)
         for row in range(channels):
@@ -86,15 +109,15 @@ def forward(
     columns, stride = tiles_x * len(m) + len(r) - 1, inner * PANEL
     out_columns, out_stride = tiles_x * len(m), outer * PANEL
     room = group * tiles + ROWS
-    in_frequency, out_frequency = (inner * room | 1) * PANEL, (outer * room | 1) * PANEL
-    filter_frequency = (inner * outer * PANEL | 1) * PANEL
+    in_frequency, out_frequency = frequency_floats(inner * room), frequency_floats(outer * room)
+    filter_frequency = frequency_floats(inner * outer * PANEL)
     scratch = scratches[slot]
-    # The scratch: V, M, one padded image in, one padded image out.
-    m_start = n * n * in_frequency
-    image = m_start + n * n * out_frequency
-    out_image = image + (tiles_y * len(m) + len(r) - 1) * columns * stride
+    rows, out_rows = tiles_y * len(m) + len(r) - 1, tiles_y * len(m)
+    m_start, image, out_image, _ = scratch_places(
+        n, inner, outer, room, rows * columns * stride, out_rows * out_columns * out_stride
+    )  # fmt: skip
     clear(out_image - image, (scratch,), (image,), (zero,))
-    whole = out_columns == out_width and tiles_y * len(m) == out_height and out_stride == outputs
+    whole = out_columns == out_width and out_rows == out_height and out_stride == outputs
     for start in range(first, last, group):
         count = min(group, last - start)
         for i in range(count):
@@ -144,19 +167,19 @@ def backward(
     tiles = tiles_y * tiles_x
     inner, outer = -(-channels // PANEL), -(-outputs // PANEL)
     columns, stride = tiles_x * len(m) + len(r) - 1, inner * PANEL
-    rows = tiles_y * len(m) + len(r) - 1
+    rows, out_rows = tiles_y * len(m) + len(r) - 1, tiles_y * len(m)
     out_columns, out_stride = tiles_x * len(m), outer * PANEL
     room = group * tiles + ROWS
-    in_frequency, out_frequency = (inner * room | 1) * PANEL, (outer * room | 1) * PANEL
-    filter_frequency = (inner * outer * PANEL | 1) * PANEL
+    in_frequency, out_frequency = frequency_floats(inner * room), frequency_floats(outer * room)
+    filter_frequency = frequency_floats(inner * outer * PANEL)
     scratch, sums, bias_sums = scratches[slot], gu[slot], gbias[slot]
-    # The scratch: V and later the gradients by V, D, one padded image of x or gx, one of gy.
-    d_start = n * n * in_frequency
-    image = d_start + n * n * out_frequency
-    out_image = image + rows * columns * stride
-    clear(out_image + tiles_y * len(m) * out_columns * out_stride - image, (scratch,), (image,), (zero,))
+    # The gradients by V take V's place; the padded images are those of x or gx, and of gy.
+    d_start, image, out_image, end = scratch_places(
+        n, inner, outer, room, rows * columns * stride, out_rows * out_columns * out_stride
+    )  # fmt: skip
+    clear(end - image, (scratch,), (image,), (zero,))
     bias_sums[:] = 0
-    whole = out_columns == out_width and tiles_y * len(m) == out_height and out_stride == outputs
+    whole = out_columns == out_width and out_rows == out_height and out_stride == outputs
     for start in range(first, last, group):
         count = min(group, last - start)
         if with_weights:
