@@ -36,15 +36,13 @@ def variable(array: np.ndarray, requires_grad: bool = False) -> Variable:
     return new
 
 
-def input_arrays(node: FunctionNode) -> list[np.ndarray]:
-    """The arrays that a node has retained of its inputs, as they are now."""
-    return [node.inputs[index]._data for index in node._input_indexes_to_retain]
-
-
-def output_array(node: FunctionNode) -> np.ndarray:
-    """The array of a node's only output, which it has retained: as it is now, if the variable still exists."""
-    output = node.outputs[0]()
-    return node._retained_output_data[0] if output is None else output._data
+def retained(node: FunctionNode) -> list[np.ndarray]:
+    """The arrays that a node has retained of its inputs and its only output, as they are now."""
+    arrays = [node.inputs[index]._data for index in node._input_indexes_to_retain or ()]
+    if node._output_indexes_to_retain:
+        output = node.outputs[0]()
+        arrays.append(node._retained_output_data[0] if output is None else output._data)
+    return arrays
 
 
 def _settings() -> dict[str, object]:

@@ -32,6 +32,9 @@ def _wrap_forward(node_class: type, name: str, forward: Callable) -> None:
         if engine.current() == "fast":
             outputs = forward(self, inputs)
             if outputs is not None:
+                self.engine_shapes = [inputs[index].shape for index in self._input_indexes_to_retain or ()]
+                # Of an output that is retained, and of its gradient.
+                self.engine_shapes += [outputs[0].shape] * (2 if self._output_indexes_to_retain else 1)
                 return outputs
         return stock(self, inputs)
 
@@ -43,11 +46,11 @@ def _wrap_backward(node_class: type, backward: Callable) -> None:
 
     @functools.wraps(stock)
     def wrapped(self, indexes, grad_outputs):
-        if getattr(self, "engine_state", None) is not None:
-            # Gradients that shall themselves be differentiated are Chainer's; `enable_backprop` says so here.
-            gradients = None if chainer.config.enable_backprop else backward(self, indexes, grad_outputs)
-            if gradients is not None:
-                return gradients
+        # Gradients that shall themselves be differentiated are Chainer's; `enable_backprop` says so here.
+        if getattr(self, "engine_state", None) is not None and not chainer.config.enable_backprop:
+            arrays = [*graph.retained(self), grad_outputs[0].array]
+            if nodes.covered(*arrays) and [array.shape for array in arrays] == self.engine_shapes:
+                return backward(self, indexes, *arrays)
         return stock(self, indexes, grad_outputs)
 
     node_class.backward = wrapped

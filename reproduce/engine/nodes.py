@@ -1,8 +1,10 @@
 """Operations as pairs of functions on Chainer's node, forward and backward (normalization has its own module).
 
 A forward gets the node and its input arrays; it returns the outputs and sets `node.engine_state`, or returns None for
-what the engine does not cover. A backward is only called for nodes that the engine computed, and returns Variables;
-or None, after which Chainer's own backward runs. What it, or a user, reads from a node that the engine keeps in another
+what the engine does not cover: all that does not fit together, for no loop checks its bounds, and Chainer's check of
+types may be off. A backward gets the node, the numbers of the wanted gradients, and the arrays that the node has
+retained, and its output's gradient; it is only called for nodes that the engine computed, and for arrays of the same
+shapes as then (`installation`). It returns Variables. What a user reads from a node that the engine keeps in another
 form, `dropout_mask` and `max_pooling_indexes` compute when it is first read.
 """
 
@@ -42,6 +44,10 @@ def _empty_like(
     return memory.empty(array.shape, dtype), lambda x: np.ascontiguousarray(x).reshape(-1)
 
 
+def _fits(bias: np.ndarray | None, weights: np.ndarray) -> bool:
+    return bias is None or bias.shape == weights.shape[:1]
+
+
 def constants(*arrays: np.ndarray) -> tuple[Variable, ...]:
     """Gradients as Chainer wants them returned."""
     return tuple([graph.variable(array) for array in arrays])
@@ -53,8 +59,9 @@ def constants(*arrays: np.ndarray) -> tuple[Variable, ...]:
 def convolution_forward(node, inputs):
     x, weights = inputs[:2]
     bias = inputs[2] if len(inputs) == 3 else None
+    fit = x.ndim == weights.ndim == 4 and x.shape[1] == weights.shape[1] and _fits(bias, weights)
     plain = node.sy == node.sx == node.dy == node.dx == node.groups == 1 and not node.cudnn_fast
-    if not plain or not covered(*inputs) or any(layout is not None for layout in node.input_layouts):
+    if not plain or not fit or not covered(*inputs) or any(layout is not None for layout in node.input_layouts):
         return None
     filter_height, filter_width = weights.shape[2:]
     if not (0 <= node.ph < filter_height and 0 <= node.pw < filter_width):
@@ -66,11 +73,7 @@ def convolution_forward(node, inputs):
     return (convolution.forward(x, weights, bias, node.engine_state),)
 
 
-def convolution_backward(node, indexes, grad_outputs):
-    x, weights = graph.input_arrays(node)
-    gy = grad_outputs[0].array
-    if not covered(x, weights, gy):
-        return None
+def convolution_backward(node, indexes, x, weights, gy):
     gradients = convolution.backward(x, weights, gy, node.engine_state, 1 in indexes or 2 in indexes, 0 in indexes)
     return constants(*(gradients[i] for i in indexes))
 
@@ -89,11 +92,7 @@ def relu_forward(node, inputs):
     return (y,)
 
 
-def relu_backward(node, indexes, grad_outputs):
-    y = graph.output_array(node)
-    gy = grad_outputs[0].array
-    if not covered(y, gy):
-        return None
+def relu_backward(node, indexes, y, gy):
     gx, flat = _empty_like(y)
     threads.share(loops.relu_gradient, y.size, flat(y), flat(gy), flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
@@ -104,19 +103,17 @@ def relu_backward(node, indexes, grad_outputs):
 
 def linear_forward(node, inputs):
     x, weights = inputs[:2]
-    if not covered(*inputs):
+    bias = inputs[2] if len(inputs) == 3 else None
+    fit = x.ndim == weights.ndim == 2 and x.shape[1] == weights.shape[1] and _fits(bias, weights)
+    if not fit or not covered(*inputs):
         return None
     node._config_use_ideep = chainer.config.use_ideep
     node.retain_inputs((0, 1))
     node.engine_state = True
-    return (linear.forward(x, weights, inputs[2] if len(inputs) == 3 else None),)
+    return (linear.forward(x, weights, bias),)
 
 
-def linear_backward(node, indexes, grad_outputs):
-    x, weights = graph.input_arrays(node)
-    gy = grad_outputs[0].array
-    if not covered(x, weights, gy):
-        return None
+def linear_backward(node, indexes, x, weights, gy):
     compute = (
         lambda: linear.input_gradient(weights, gy),
         lambda: linear.weight_gradient(x, gy),
@@ -146,10 +143,7 @@ def dropout_forward(node, inputs):
     return (y,)
 
 
-def dropout_backward(node, indexes, grad_outputs):
-    gy = grad_outputs[0].array
-    if not covered(gy):
-        return None
+def dropout_backward(node, indexes, gy):
     kept, scale = node.engine_state
     gx, flat = _empty_like(kept)
     threads.share(loops.drop_gradient, gy.size, flat(gy), flat(kept), scale, flat(gx), smallest=SMALLEST_RANGE)
@@ -183,7 +177,7 @@ def _windows_are_apart(shape: tuple[int, ...], windows: tuple[int, ...]) -> bool
 
 def max_pooling_forward(node, inputs):
     (x,) = inputs
-    if node.ndim != 2 or node.return_indices or not covered(x):
+    if node.ndim != 2 or x.ndim != 4 or node.return_indices or not covered(x):
         return None
     windows = _windows((*node.ksize, *node.stride, *node.pad), x, node.cover_all)
     if windows is None:
@@ -200,10 +194,7 @@ def max_pooling_forward(node, inputs):
     return (memory.nchw(y),)
 
 
-def max_pooling_backward(node, indexes, grad_outputs):
-    gy = grad_outputs[0].array
-    if not covered(gy):
-        return None
+def max_pooling_backward(node, indexes, gy):
     windows, places = node.engine_state
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
@@ -221,7 +212,7 @@ def max_pooling_indexes(node) -> np.ndarray:
 
 def average_pooling_forward(node, inputs):
     (x,) = inputs
-    if not covered(x):
+    if x.ndim != 4 or not covered(x):
         return None
     windows = _windows((node.kh, node.kw, node.sy, node.sx, node.ph, node.pw), x, False)
     if windows is None:
@@ -236,10 +227,7 @@ def average_pooling_forward(node, inputs):
     return (memory.nchw(y),)
 
 
-def average_pooling_backward(node, indexes, grad_outputs):
-    gy = grad_outputs[0].array
-    if not covered(gy):
-        return None
+def average_pooling_backward(node, indexes, gy):
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
     threads.share(

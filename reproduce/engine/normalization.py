@@ -9,7 +9,7 @@ import chainer
 import numpy as np
 from chainer.functions.normalization.batch_normalization import GeneralBatchNormalizationImpl
 
-from reproduce.engine import graph, loops, memory, threads
+from reproduce.engine import loops, memory, threads
 from reproduce.engine.nodes import constants, covered
 
 # So many sums are taken at a time, and then added up: more than there are threads, and whatever their number the same.
@@ -18,9 +18,11 @@ PARTS = 32
 SMALLEST_PART = 1 << 13
 
 
-def _normalized_axes(node, x: np.ndarray, gamma: np.ndarray) -> bool:
-    """Whether these are the channels of images or of plain vectors."""
-    if gamma.ndim != 1 or any(layout is not None for layout in node.input_layouts):
+def _normalized_axes(node, x: np.ndarray, *vectors: np.ndarray) -> bool:
+    """Whether these vectors are of the channels of images, or of those of plain vectors."""
+    if any(vector.shape != x.shape[1:2] for vector in vectors) or any(
+        layout is not None for layout in node.input_layouts
+    ):
         return False
     return (x.ndim == 4 and node.axis in (None, (0, 2, 3))) or (x.ndim == 2 and node.axis in (None, (0,)))
 
@@ -74,7 +76,9 @@ def _moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
 def forward(node, inputs):
     x, gamma, beta = inputs
     running = [node.running_mean, node.running_var]
-    if not covered(*inputs, *(array for array in running if array is not None)) or not _normalized_axes(node, x, gamma):
+    if not covered(*inputs, *(array for array in running if array is not None)):
+        return None
+    if not _normalized_axes(node, *inputs):
         return None
     if x.size == gamma.size:  # Chainer warns
         return None
@@ -97,11 +101,7 @@ def forward(node, inputs):
     return (_normalize(x, mean, node.engine_state, beta),)
 
 
-def backward(node, indexes, grad_outputs):
-    x, gamma = graph.input_arrays(node)
-    gy = grad_outputs[0].array
-    if not covered(x, gamma, gy):
-        return None
+def backward(node, indexes, x, gamma, gy):
     scale = node.engine_state
     channels, wide, rows = gamma.size, _wide(gamma.size), x.size // gamma.size
     sums, products = np.empty((PARTS, channels)), np.empty((PARTS, channels))
@@ -125,7 +125,7 @@ def backward(node, indexes, grad_outputs):
 
 def fixed_forward(node, inputs):
     x, gamma, beta, mean, variance = inputs
-    if chainer.config.enable_backprop or not covered(*inputs) or not _normalized_axes(node, x, gamma):
+    if chainer.config.enable_backprop or not covered(*inputs) or not _normalized_axes(node, *inputs):
         return None
     inv_std = np.sqrt(np.reciprocal(variance + np.float32(node.eps)))
     return (_normalize(x, mean, gamma * inv_std, beta),)

@@ -113,6 +113,46 @@ def test_backward_uses_what_an_array_has_been_set_to():
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * abs(b).max())
 
 
+OPERATIONS = {
+    "convolution": (F.convolution_2d, [(2, 8, 6, 6), (8, 8, 3, 3)]),
+    "direct convolution": (F.convolution_2d, [(2, 3, 6, 6), (8, 3, 3, 3)]),
+    "linear": (F.linear, [(3, 9), (5, 9)]),
+    "batch normalization": (F.batch_normalization, [(6, 4, 3, 3), (4,), (4,)]),
+    "ReLU": (F.relu, [(3, 40)]),
+    "dropout": (lambda x: F.dropout(x, 0.3), [(3, 40)]),
+    "max pooling": (lambda x: F.max_pooling_2d(x, 2), [(2, 3, 4, 4)]),
+    "average pooling": (lambda x: F.average_pooling_2d(x, 2), [(2, 3, 4, 4)]),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("changed", ["smaller", "larger"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_backward_with_arrays_of_other_shapes_is_chainers(operation, changed):
+    function, shapes = OPERATIONS[operation]
+
+    def outcome(place):
+        variables = [chainer.Variable(normal(seed, *shape)) for seed, shape in enumerate(shapes)]
+        y = function(*variables)
+        variable = (y, *variables)[place]
+        variable.array = np.repeat(variable.array, 2, axis=0) if changed == "larger" else variable.array[:1].copy()
+        y.grad = normal(9, *y.shape)
+        try:
+            y.backward()
+        except Exception as refusal:
+            return type(refusal), str(refusal)
+        return [x.grad for x in variables]
+
+    for place in range(1 + min(2, len(shapes))):
+        found, expected = on_both(lambda place=place: outcome(place))
+        assert type(found) is type(expected), (found, expected)
+        if isinstance(expected, tuple):
+            assert found == expected
+        else:
+            for a, b in zip(found, expected, strict=True):
+                np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * abs(b).max())
+
+
 @pytest.mark.parametrize("everywhere", [True, False])
 def test_hooks_see_what_they_see_in_chainer(everywhere):
     class Hook(chainer.FunctionHook):

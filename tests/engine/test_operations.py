@@ -429,6 +429,38 @@ def test_what_chainer_refuses_is_refused_with_the_same_error(function):
     assert outcomes[0] == outcomes[1]
 
 
+@pytest.mark.parametrize(
+    "function, shapes",
+    [
+        (F.convolution_2d, [(2, 16, 8, 8), (16, 8, 3, 3)]),
+        (F.convolution_2d, [(2, 3, 8, 8), (16, 8, 3, 3)]),
+        (F.convolution_2d, [(2, 16, 8, 8), (16, 16, 3, 3), (8,)]),
+        (F.convolution_2d, [(2, 8, 8, 8, 2), (4, 8, 3, 3)]),
+        (F.linear, [(2, 16), (4, 8)]),
+        (F.linear, [(2, 16), (4, 16), (2,)]),
+        (F.linear, [(2, 16), (4, 16, 2)]),
+        (F.batch_normalization, [(8, 4, 3, 3), (2,), (4,)]),
+        (F.batch_normalization, [(8, 4, 3, 3), (4,), (2,)]),
+        (F.batch_normalization, [(8, 4), (2,), (2,)]),
+        (F.fixed_batch_normalization, [(8, 4, 3, 3), (4,), (4,), (2,), (4,)]),
+        (F.fixed_batch_normalization, [(8, 4, 3, 3), (4,), (2,), (4,), (4,)]),
+        (F.fixed_batch_normalization, [(8, 4, 3, 3), (2,), (2,), (2,), (2,)]),
+        (lambda x: F.max_pooling_2d(x, 2), [(2, 3, 4)]),
+        (lambda x: F.average_pooling_2d(x, 2), [(2, 3, 4, 4, 4)]),
+    ],
+)
+def test_what_does_not_fit_is_chainers_to_judge_also_where_it_does_not_check(function, shapes):
+    arrays = [abs(normal(seed, *shape)) for seed, shape in enumerate(shapes)]
+    outcomes = []
+    for name in ("fast", "chainer"):
+        with engine.using(name), chainer.using_config("type_check", False), chainer.no_backprop_mode():
+            try:
+                outcomes.append(function(*arrays).array.tolist())
+            except Exception as refusal:
+                outcomes.append((type(refusal), str(refusal)))
+    assert outcomes[0] == outcomes[1]
+
+
 def test_debug_mode_still_finds_not_a_number():
     x = np.full((2, 3, 4, 4), np.nan, np.float32)
     with engine.using("fast"), chainer.using_config("debug", True), pytest.raises(RuntimeError, match="NaN"):
