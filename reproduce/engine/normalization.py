@@ -7,7 +7,7 @@ import functools
 
 import chainer
 import numpy as np
-from chainer.functions.normalization.batch_normalization import GeneralBatchNormalizationImpl
+from chainer.functions.normalization.batch_normalization import GeneralBatchNormalizationImpl, _impl_selector
 
 from reproduce.engine import loops, memory, threads
 from reproduce.engine.nodes import constants, covered
@@ -78,7 +78,8 @@ def forward(node, inputs):
     running = [node.running_mean, node.running_var]
     if not covered(*inputs, *(array for array in running if array is not None)):
         return None
-    if not _normalized_axes(node, *inputs):
+    # A class of ChainerMN's has an implementation of its own, which sums over several processes.
+    if node._impl_selector is not _impl_selector or not _normalized_axes(node, *inputs):
         return None
     if x.size == gamma.size:  # Chainer warns
         return None

@@ -8,6 +8,7 @@ import chainer.functions as F
 import chainer.links as L
 import numpy as np
 import pytest
+from chainer.functions.normalization.batch_normalization import BatchNormalization, GeneralBatchNormalizationImpl
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -177,6 +178,18 @@ def test_batch_normalization(n, c, height, width, layout, vectors, offset):
     noise = abs(normal(99, *shape)).max() * GRADIENT * tolerance
     for a, b in zip(gradients, exact_gradients, strict=True):
         assert abs(a - b).max() <= max(noise, GRADIENT * tolerance * abs(b).max())
+
+
+def test_batch_normalization_by_an_implementation_of_ones_own_is_left_to_it():
+    class Implementation(GeneralBatchNormalizationImpl):
+        def get_mean_and_var(self, axis, gamma, x, xp, interm_dtype):
+            return np.zeros(4, np.float32), np.ones(4, np.float32)
+
+    x = normal(0, 8, 4, 3, 3) + 5
+    node = BatchNormalization(impl_selector=lambda *_: Implementation())
+    with engine.using("fast"):
+        (y,) = node.apply((x, np.ones(4, np.float32), np.zeros(4, np.float32)))
+    np.testing.assert_allclose(y.array, x, rtol=1e-4)
 
 
 @few
