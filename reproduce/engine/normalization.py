@@ -98,12 +98,12 @@ def forward(node, inputs):
         node.running_mean += (1 - node.decay) * mean
         node.running_var *= node.decay
         node.running_var += (1 - node.decay) * adjust * variance
-    node.engine_state = gamma * node.inv_std
-    return (_normalize(x, mean, node.engine_state, beta),)
+    node.engine_state = True
+    return (_normalize(x, mean, gamma * node.inv_std, beta),)
 
 
 def backward(node, indexes, x, gamma, gy):
-    scale = node.engine_state
+    scale = gamma * node.inv_std
     channels, wide, rows = gamma.size, _wide(gamma.size), x.size // gamma.size
     sums, products = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     pixels, gradients = _pixels(x), _pixels(gy)

@@ -102,12 +102,13 @@ def test_inputs_used_twice_and_constants_get_the_gradients_that_they_should():
 def test_backward_uses_what_an_array_has_been_set_to():
     def compute():
         x, w = chainer.Variable(normal(1, 2, 8, 4, 4)), chainer.Parameter(normal(2, 8, 8, 3, 3))
-        h = F.convolution_2d(x, w, pad=1)
-        y = F.relu(h)
+        gamma, beta = chainer.Parameter(normal(4, 8)), chainer.Parameter(normal(5, 8))
+        y = F.relu(F.batch_normalization(F.convolution_2d(x, w, pad=1), gamma, beta))
         w.array = normal(3, 8, 8, 3, 3)
-        y.array = -y.array
-        F.sum(y).backward()
-        return x.grad, w.grad
+        gamma.array = normal(6, 8)
+        y.array = normal(7, *y.shape)
+        F.sum(y * y).backward()
+        return x.grad, w.grad, gamma.grad, beta.grad
 
     for a, b in zip(*on_both(compute), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * abs(b).max())
