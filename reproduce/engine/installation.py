@@ -93,8 +93,7 @@ def _wrap_optimizer() -> None:
         self.call_hooks("pre")
         self.t += 1
         if self.is_safe_to_update():
-            for param in updates.update(self.target.params()):
-                param.update()
+            updates.update(self.target.params())
         self.reallocate_cleared_grads()
         self.call_hooks("post")
         self.update_loss_scale()

@@ -137,40 +137,58 @@ _RULES: dict[type, tuple[Callable, tuple[str, ...], Callable]] = {
 _known: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def update(params: Iterable[Parameter]) -> list[Parameter]:
-    """Update at once, as `Parameter.update` would each, those that the engine can; the others are returned."""
-    left: list[Parameter] = []
-    updates: dict[Callable, list[_Update]] = {}
+def update(params: Iterable[Parameter]) -> None:
+    """Update each parameter as `Parameter.update` would: those that the engine can together, others in their turn."""
+    waiting: dict[Callable, list[_Update]] = {}
     numbers_of: dict[tuple, tuple[float, ...] | None] = {}
     updated: set[int] = set()
-    for param in params:
-        rule = param.update_rule
-        places = _places(rule, param) if type(rule) in _RULES else None
-        # A parameter in two places is updated twice, and not at the same time.
-        if places is None or places[-1] in updated or not _is_covered(param.grad):
-            left.append(param)
-            continue
-        kernel, _, compute = _RULES[type(rule)]
-        rule.t += 1
-        shared = rule.hyperparam.parent
-        # Rules without hyperparameters of their own have the optimizer's, and so the same numbers.
-        source = (type(rule), rule.t, id(rule if len(rule.hyperparam.__dict__) > 1 or shared is None else shared))
-        if source not in numbers_of:
-            numbers_of[source] = compute(rule)
-        numbers = numbers_of[source]
-        if numbers is None:
-            rule.t -= 1
-            left.append(param)
-        elif param.grad.size:
-            arrays = (param.grad, *_known[rule][0])
-            updates.setdefault(kernel, []).append((arrays, (_address(param.grad), *places), numbers))
-            updated.add(places[-1])
-    for kernel, waiting in updates.items():
-        starts = np.cumsum([0] + [arrays[0].size for arrays, _, _ in waiting])
-        places = np.array([places for _, places, _ in waiting])
-        numbers = np.array([numbers for _, _, numbers in waiting], np.float32)
-        threads.share(kernel, int(starts[-1]), starts, places, numbers, smallest=SMALLEST_RANGE)
-    return left
+
+    def carry_out() -> None:
+        for loop, updates in waiting.items():
+            starts = np.cumsum([0] + [arrays[0].size for arrays, _, _ in updates])
+            places = np.array([places for _, places, _ in updates])
+            numbers = np.array([numbers for _, _, numbers in updates], np.float32)
+            threads.share(loop, int(starts[-1]), starts, places, numbers, smallest=SMALLEST_RANGE)
+        waiting.clear()
+        numbers_of.clear()
+        updated.clear()
+
+    try:
+        for param in params:
+            rule, numbers = param.update_rule, None
+            places = _places(rule, param) if type(rule) in _RULES else None
+            grad = None if places is None else param.grad
+            # A parameter in two places is updated twice, and not at the same time.
+            if _is_covered(grad) and grad.shape == param._data[0].shape and places[-1] not in updated:
+                rule.t += 1
+                shared = rule.hyperparam.parent
+                # Rules without hyperparameters of their own have the optimizer's, and so the same numbers.
+                own = len(rule.hyperparam.__dict__) > 1 or shared is None
+                source = (type(rule), rule.t, id(rule if own else shared))
+                if source not in numbers_of:
+                    numbers_of[source] = _numbers(rule)
+                numbers = numbers_of[source]
+                if numbers is None:
+                    rule.t -= 1
+            if numbers is None:
+                # Its hooks may look at all parameters, and set hyperparameters.
+                carry_out()
+                param.update()
+            elif grad.size:
+                arrays = (grad, *_known[rule][0])
+                waiting.setdefault(_RULES[type(rule)][0], []).append((arrays, (_address(grad), *places), numbers))
+                updated.add(places[-1])
+    finally:
+        carry_out()
+
+
+def _numbers(rule: UpdateRule) -> tuple[float, ...] | None:
+    """A rule's numbers; None for a variant that is left to Chainer, as is a number that is none of Python's own.
+
+    Such a one, or an array, gives NumPy's results other types.
+    """
+    numbers = _RULES[type(rule)][2](rule)
+    return numbers if numbers and all(type(number) in (float, int, np.float32) for number in numbers) else None
 
 
 def _address(array: np.ndarray) -> int:
@@ -192,6 +210,7 @@ def _places(rule: UpdateRule, param: Parameter) -> tuple[int, ...] | None:
         or param._loss_scale is not None
         or param._layout is not None
         or type(param._data[0]) is not np.ndarray
+        or type(param).update is not Parameter.update
     ):
         return None
     if rule._state is None:
@@ -200,6 +219,7 @@ def _places(rule: UpdateRule, param: Parameter) -> tuple[int, ...] | None:
     arrays = (*map(rule._state.get, names), param._data[0])
     known, places = _known.get(rule, ((), None))
     if len(known) != len(arrays) or not all(map(operator.is_, known, arrays)):
-        places = tuple([_address(array) for array in arrays]) if all(map(_is_covered, arrays)) else None
+        fit = all(_is_covered(array) and array.shape == param._data[0].shape for array in arrays)
+        places = tuple([_address(array) for array in arrays]) if fit else None
         _known[rule] = arrays, places
     return places if places and all(array.flags.writeable for array in arrays) else None

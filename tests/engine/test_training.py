@@ -141,6 +141,115 @@ def test_a_hook_after_an_update_sees_it():
         np.testing.assert_array_equal(found, expected)
 
 
+@pytest.mark.parametrize("which, timing", [("a", "pre"), ("a", "post"), ("b", "pre"), ("b", "post"), ("c", "post")])
+def test_a_rules_hook_sees_and_changes_the_updates_of_others_in_their_order(which, timing):
+    found = []
+    for name in ("fast", "chainer"):
+        link, seen = chainer.Link(), []
+        with link.init_scope():
+            for place in "abcd":
+                setattr(link, place, chainer.Parameter(np.zeros(3, np.float32)))
+        optimizer = chainer.optimizers.MomentumSGD(lr=1.0).setup(link)
+
+        def hook(rule, parameter, optimizer=optimizer, link=link, seen=seen):
+            seen.append([parameter.array.tolist() for parameter in link.params()])
+            optimizer.lr *= 0.5
+
+        getattr(link, which).update_rule.add_hook(hook, "look", timing)
+        with engine.using(name):
+            for _ in range(2):
+                for parameter in link.params():
+                    parameter.grad = np.ones(3, np.float32)
+                optimizer.update()
+        found.append((seen, [parameter.array.tolist() for parameter in link.params()]))
+    assert found[0] == found[1]
+
+
+def test_all_parameters_are_updated_at_once(monkeypatch):
+    from reproduce.engine import threads
+
+    _, model = train("fast", 1)
+    optimizer = chainer.optimizers.Adam().setup(model)
+    calls = []
+    monkeypatch.setattr(threads, "share", lambda kernel, *given, **named: calls.append(kernel))
+    with engine.using("fast"):
+        optimizer.update()
+    assert len(calls) == 1
+
+
+def test_updates_before_one_that_fails_are_made():
+    found = []
+    for name in ("fast", "chainer"):
+        link = chainer.Link()
+        with link.init_scope():
+            link.a, link.b = (chainer.Parameter(np.zeros(3, np.float32)) for _ in range(2))
+        optimizer = chainer.optimizers.Adam().setup(link)
+        link.b.update_rule.hyperparam.alpha = None
+        for parameter in link.params():
+            parameter.grad = np.ones(3, np.float32)
+        with engine.using(name), pytest.raises(TypeError) as refusal:
+            optimizer.update()
+        found.append((str(refusal.value), link.a.array.tolist(), link.b.array.tolist(), link.b.update_rule.t))
+    assert found[0] == found[1] and found[0][1] != found[0][2]
+
+
+@pytest.mark.parametrize("changed", ["parameter", "state", "loaded state"])
+@pytest.mark.parametrize("shape", [(1, 5), (4, 1), (4, 3), (8, 5), (5, 4), (20,)])
+def test_arrays_of_other_shapes_than_the_gradients_are_chainers(changed, shape):
+    found = []
+    for name in ("fast", "chainer"):
+        link = chainer.Link()
+        with link.init_scope():
+            link.w = chainer.Parameter(np.ones((4, 5), np.float32))
+        optimizer = chainer.optimizers.MomentumSGD(lr=0.1).setup(link)
+        rule = link.w.update_rule
+        gradient = np.ones((4, 5), np.float32)
+        with engine.using(name):
+            if changed != "loaded state":
+                link.w.grad = gradient
+                optimizer.update()
+            if changed == "parameter":
+                link.w.array = np.ones(shape, np.float32)
+            else:
+                rule._state = {"v": np.ones(shape, np.float32)}
+            link.w._set_grad_without_check(gradient)
+            try:
+                optimizer.update()
+                found.append((link.w.array.tolist(), rule.state["v"].tolist()))
+            except ValueError as refusal:
+                found.append((str(refusal), rule.state["v"].tolist()))
+    assert found[0] == found[1]
+
+
+def test_a_parameters_own_update_is_called():
+    class Frozen(chainer.Parameter):
+        def update(self):
+            pass
+
+    link = chainer.Link()
+    with link.init_scope():
+        link.w = Frozen(np.ones(3, np.float32))
+    optimizer = chainer.optimizers.MomentumSGD().setup(link)
+    link.w.grad = np.ones(3, np.float32)
+    with engine.using("fast"):
+        optimizer.update()
+    np.testing.assert_array_equal(link.w.array, 1)
+
+
+@pytest.mark.parametrize("rate", [np.float64(0.1), np.float32(0.1), 1, np.linspace(0, 1, 5), np.float16(0.1)])
+@pytest.mark.parametrize("make", [chainer.optimizers.Adam, chainer.optimizers.MomentumSGD, chainer.optimizers.RMSprop])
+def test_hyperparameters_that_are_not_pythons_numbers_give_chainers_results(make, rate):
+    found = []
+    for name in ("fast", "chainer"):
+        link, optimizer = one_weight(make(rate))
+        with engine.using(name):
+            for step in range(3):
+                link.w.grad = np.random.RandomState(step).standard_normal(5).astype(np.float32)
+                optimizer.update()
+        found.append(link.w.array)
+    np.testing.assert_array_equal(*found)
+
+
 def one_weight(optimizer):
     """A link of one parameter, set up with an optimizer."""
     link = chainer.Link()
