@@ -75,13 +75,12 @@ class _Lease:
 
     __slots__ = ("__array_interface__", "region", "size", "start")
 
-    def __init__(self, size: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
-        self.size = -(-size // PAGE) * PAGE
-        self.region, self.start = _lend(self.size)
+    def __init__(self, region: _Region, start: int, size: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.region, self.start, self.size = region, start, size
         self.__array_interface__ = {
             "shape": shape,
             "typestr": dtype.str,
-            "data": (self.region.address + self.start, False),
+            "data": (region.address + start, False),
             "version": 3,
         }
 
@@ -118,7 +117,12 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike = np.float32) -> np.ndarray:
         size *= length
     if size < SMALLEST:
         return np.empty(shape, dtype)
-    return np.asarray(_Lease(size, tuple(shape), dtype))
+    size = -(-size // PAGE) * PAGE
+    try:
+        region, start = _lend(size)
+    except OSError:  # no memory: NumPy says so
+        return np.empty(shape, dtype)
+    return np.asarray(_Lease(region, start, size, tuple(shape), dtype))
 
 
 def release() -> None:

@@ -1,6 +1,7 @@
 """Memory that is used again: never while somebody can still see it."""
 
 import gc
+import sys
 import threading
 from pathlib import Path
 
@@ -123,6 +124,22 @@ def test_an_array_may_be_larger_than_a_region(monkeypatch):
     for number, array in enumerate(arrays):
         array[:] = number
     assert [set(array) for array in arrays] == [{0}, {1}, {2}]
+
+
+def test_without_memory_numpys_error_is_raised(monkeypatch):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    with pytest.raises(MemoryError):
+        memory.empty((1 << 55,), np.uint8)
+
+    def refuse(*given, **named):
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(memory, "_regions", [])
+    monkeypatch.setattr(memory.mmap, "mmap", refuse)
+    assert memory.empty(LARGE).shape == LARGE  # malloc may still have some
+    gc.collect()
+    assert not ignored
 
 
 def test_training_takes_no_memory_after_its_first_step_and_hardly_more_than_is_lent_at_once(lent):
