@@ -1,8 +1,10 @@
-"""Where the engine meets Chainer: methods of Chainer's own function nodes, wrapped once.
+"""Where the engine meets Chainer: methods of Chainer's own, wrapped once.
 
-The nodes, their type checks, hooks, labels and graphs stay Chainer's. Only `forward_cpu` (`forward`, where a node has
+The function nodes, their type checks, hooks and labels stay Chainer's. Only `forward_cpu` (`forward`, where a node has
 no other) first asks the engine, and `backward` goes the way that forward went. A node that the engine computed
-carries what its backward needs as `node.engine_state`.
+carries what its backward needs as `node.engine_state`. What makes graphs and goes backward through them,
+`FunctionNode.apply` and `_backprop._backprop_to_all`, is wrapped in `graph`; and of optimizers, `GradientMethod.update`
+and `reallocate_cleared_grads`, so that all parameters are updated at once (`updates`).
 """
 
 import functools
@@ -85,7 +87,10 @@ def _wrap_optimizer() -> None:
             return update(self, lossfun, *arguments, **keywords)
         if lossfun is not None:
             loss = lossfun(*arguments, **keywords)
-            self.target.cleargrads()  # zeros in their place, as Chainer once had, come to the same
+            if getattr(self, "_use_cleargrads", True):
+                self.target.cleargrads()
+            else:
+                self.target.zerograds()
             loss.backward(loss_scale=self._loss_scale)
             del loss
         self.reallocate_cleared_grads()

@@ -261,14 +261,23 @@ def one_weight(optimizer):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize("is_cleared", [True, False])
 def test_an_update_by_a_loss_function_is_chainers(is_cleared):
+    class Adam(chainer.optimizers.Adam):
+        def reallocate_cleared_grads(self):
+            pass
+
     found = []
     for name in ("fast", "chainer"):
-        link, optimizer = one_weight(chainer.optimizers.Adam())
+        link, optimizer = one_weight(Adam())
+        with link.init_scope():
+            link.not_reached = chainer.Parameter(np.ones(3, np.float32))
+        link.not_reached.update_rule = optimizer.create_update_rule()
+        link.not_reached.grad = np.ones(3, np.float32)
         optimizer.use_cleargrads(is_cleared)
         with engine.using(name):
             for power in (2, 3):
                 optimizer.update(lambda exponent, scale, link=link: scale * F.sum(link.w**exponent), power, scale=0.5)
         found.append((link.w.array.tolist(), link.w.grad.tolist(), optimizer.t))
+        np.testing.assert_array_equal(link.not_reached.grad, None if is_cleared else np.zeros(3))
     assert found[0] == found[1]
 
 
