@@ -61,6 +61,8 @@ def _apply(stock: Callable) -> Callable:
         settings = _settings()
         if (
             not _is_ordinary(settings)
+            or type(inputs) not in (tuple, list)  # what else can be gone through, Chainer may refuse
+            or not inputs
             or node._n_local_function_hooks
             or settings["schedule_func"] is not None
             or not type(node).__module__.startswith("chainer.functions.")  # a user's own has its outputs checked

@@ -428,6 +428,11 @@ def test_second_derivatives_are_chainers(function):
         lambda x, w: F.linear(x, w[0, 0]),
         lambda x, w: F.dropout(x, 1.5),
         lambda x, w: F.relu(x.astype(np.int32)),
+        lambda x, w: F.stack(chainer.Variable(x)),
+        lambda x, w: F.stack(x),
+        lambda x, w: F.concat(iter([x, x])),
+        lambda x, w: F.concat([]),
+        lambda x, w: F.concat([x, x]),
     ],
 )
 def test_what_chainer_refuses_is_refused_with_the_same_error(function):
