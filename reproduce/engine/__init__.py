@@ -36,6 +36,16 @@ _current: contextvars.ContextVar[str] = contextvars.ContextVar("engine", default
 _installing = threading.Lock()
 
 
+def _start_anew() -> None:
+    """In a forked process: another thread may have held the lock."""
+    global _installing
+    _installing = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
+
+
 def resolve(name: str, device: int = -1) -> str:
     """Which engine a name means on a device (-1 is the CPU, others are GPUs): "chainer" or "fast".
 

@@ -404,6 +404,20 @@ def test_two_processes_train_at_once_also_when_forked_from_a_user_of_the_engine(
         assert process.exitcode == 0
 
 
+@pytest.mark.skipif("fork" not in methods, reason="nothing forks here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_is_forked_while_another_thread_begins_can_begin_itself():
+    train("fast", 1)
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    process = multiprocessing.get_context("fork").Process(target=_train_and_send, args=(sender,), daemon=True)
+    with engine._installing:
+        process.start()
+    try:
+        assert receiver.poll(60), "the process hangs"
+    finally:
+        process.kill()
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="the number of cores is not known here")
 def test_there_are_no_more_threads_than_cores():
     from reproduce.engine import threads
