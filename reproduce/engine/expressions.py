@@ -78,7 +78,7 @@ class Value:
         return self._new(self.builder.select(self.code, yes.code, yes._like(no)))
 
     def to_float(self) -> Value:
-        """The same whole numbers (uint8) as float32."""
+        """The same whole numbers (uint8) as float32; of a condition, 1 where it holds and 0 elsewhere."""
         return self._new(self.builder.uitofp(self.code, self._shaped(ir.FloatType())))
 
     def square_root(self) -> Value:

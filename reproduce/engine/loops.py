@@ -38,7 +38,7 @@ def _gradient(x, gy, mean, scale, slope, offset, gx):
 
 
 _relu = vector_loop(lambda x, y: (x.exceeds_or_is_nan(0.0).choose(x, 0.0),))
-_relu_gradient = vector_loop(lambda y, gy, gx: ((y > 0.0).choose(gy, 0.0),))
+_relu_gradient = vector_loop(lambda y, gy, gx: (gy * (y > 0.0).to_float(),))
 _drop = vector_loop(lambda x, kept, y, scale: (x * (scale * kept.to_float()),))
 
 
@@ -139,7 +139,7 @@ def relu(slot, first, last, x, y):
 
 @kernel
 def relu_gradient(slot, first, last, y, gy, gx):
-    """gy where y is positive, else 0."""
+    """gy where y is positive, else gy times 0, which is not a number if gy is infinite."""
     _relu_gradient(last - first, (y, gy, gx), (first, first, first), ())
 
 

@@ -231,6 +231,15 @@ def test_relu_keeps_not_a_number_and_infinity():
     np.testing.assert_array_equal(y, np.maximum(x, 0))
 
 
+def test_relu_passes_gradients_that_are_not_finite_on_as_chainer_does():
+    x = np.repeat(np.array([np.nan, -np.inf, np.inf, -0.0, -1, 1], np.float32), 4)
+    gy = np.tile(np.array([np.nan, -np.inf, np.inf, -1], np.float32), 6)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gradients = [results(name, F.relu, [x], gy)[1][0] for name in ("fast", "chainer")]
+        np.testing.assert_array_equal(*gradients)
+        np.testing.assert_array_equal(*(1 / gradient for gradient in gradients))  # also the signs of zeros
+
+
 windows = st.tuples(st.integers(1, 4), st.integers(1, 4), st.integers(0, 1), st.booleans())
 
 
