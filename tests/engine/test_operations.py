@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reproduce import engine
+from reproduce.engine import memory
 
 FORWARD, GRADIENT = 1e-5, 1e-4
 few = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
@@ -373,6 +374,63 @@ def test_random_numbers_are_those_of_the_generator_that_is_numpys_now():
 def test_linear(n, d, m, x_layout, w_layout, bias):
     arrays = [laid_out(normal(0, n, d), x_layout), laid_out(normal(1, m, d), w_layout)]
     check(F.linear, [*arrays, normal(2, m)] if bias else arrays)
+
+
+class Fenced:
+    """In `memory.empty`'s place: arrays full of one value, which also lies before and behind them."""
+
+    FENCE = 1 << 15  # bytes; whole pages, so that arrays are aligned as they would be
+
+    def __init__(self, value):
+        self.value, self.blocks = np.float32(value), []
+
+    def empty(self, shape, dtype=np.float32):
+        size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+        block = np.full((size + 3 * self.FENCE) // 4 + 1, self.value).view(np.uint8)
+        start = self.FENCE - block.ctypes.data % self.FENCE + self.FENCE
+        self.blocks.append((block, start, start + size))
+        return block[start : start + size].view(dtype).reshape(shape)
+
+    def is_whole(self):
+        fence = np.full(2 * self.FENCE, self.value).view(np.uint8)
+        return all(
+            (block[:start] == fence[:start]).all() and (block[end:] == fence[end % 4 :][: len(block) - end]).all()
+            for block, start, end in self.blocks
+        )
+
+
+@few
+@given(batches, st.integers(1, 40), st.integers(1, 40), sides, sides, st.sampled_from([1, 2, 3, 5, 7]), st.data())
+def test_results_depend_on_nothing_beside_or_left_over_in_arrays(n, c, k, height, width, taps, data):
+    pad = data.draw(st.integers(max(0, taps - min(height, width) + 1) // 2, max(0, taps - 1)), "pad")
+    x, rows = normal(0, n, c, height, width), normal(1, n + 1, c)
+    size, stride, cover_all = min(taps, height, width), data.draw(st.integers(1, 3)), data.draw(st.booleans())
+    operations = [
+        (lambda *v: F.convolution_2d(*v, pad=pad), [x, normal(2, k, c, taps, taps), normal(3, k)]),
+        (F.linear, [rows, normal(2, k, c), normal(3, k)]),
+        (F.batch_normalization, [normal(1, n + 1, c, height, width), normal(2, c), normal(3, c)]),
+        (F.batch_normalization, [rows, normal(2, c), normal(3, c)]),
+        (lambda x: F.max_pooling_2d(x, size, stride, size // 2, cover_all), [x]),
+        (lambda x: F.average_pooling_2d(x, size, stride, size // 2), [x]),
+        (lambda x: F.relu(F.dropout(x, 0.4)), [laid_out(x, data.draw(layouts))]),
+    ]
+    for function, arrays in operations:
+        gy = normal(99, *function(*arrays).shape)
+        found = []
+        for value in (np.nan, 0, 1e30):
+            fenced = Fenced(value)
+            own = [fenced.empty(array.shape) for array in [*arrays, gy]]
+            for copy, array in zip(own, [*arrays, gy], strict=True):
+                copy[...] = array
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(memory, "empty", fenced.empty)
+                y, gradients, node = results("fast", function, own[:-1], own[-1])
+            assert node.engine_state is not None and len(fenced.blocks) > len(own)
+            assert fenced.is_whole()
+            found.append([y, *gradients])
+        for others in found[1:]:
+            for array, other in zip(found[0], others, strict=True):
+                np.testing.assert_array_equal(array, other)
 
 
 @pytest.mark.parametrize(
