@@ -92,17 +92,6 @@ def read_history(folder: Path) -> History:
     return brief.history if brief else []
 
 
-def read_provenance(folder: Path) -> dict[str, Any]:
-    """How the run in a folder was made, by its newest whole checkpoint or its record.
-
-    Raises:
-        BadInput: it has none.
-    """
-    if brief := _longest(found for name in HOLDERS if (found := _record_of(folder / name, {}))):
-        return brief.provenance
-    raise BadInput(f"{folder}: expected a run with a whole checkpoint; found none")
-
-
 def _longest(briefs: Iterable[Record]) -> Record | None:
     """The one with the most epochs; of equally long ones, the first."""
     return max(briefs, key=lambda brief: len(brief.history), default=None)

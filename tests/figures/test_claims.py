@@ -34,7 +34,6 @@ from reproduce.data.dataset import synthetic
 from reproduce.errors import BadInput
 from reproduce.network import Conv_NN
 from reproduce.plan.step_times import Times
-from reproduce.store import runs
 from reproduce.study import Study
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET, MANY_IMAGES, noisy
@@ -412,7 +411,7 @@ def test_engines_and_versions_that_differ_are_named(tmp_path):
     fill(chosen, errors_as_claimed)
     assert origins(chosen).warnings() == []
     experiment = runs_for("claims", Study(chosen, MANY_IMAGES))[0].experiment
-    packages = {**runs.read_provenance(runs.run_folder(tmp_path, experiment))["packages"], "numpy": "1.0.0"}
+    packages = {**Study(chosen, MANY_IMAGES).state(experiment).provenance["packages"], "numpy": "1.0.0"}
     made_up.keep(tmp_path, experiment, (30.0, 40.0), MANY_IMAGES, engine="fast", packages=packages)
     engines, versions = origins(chosen).warnings()
     assert "chainer engine on CPU" in engines

@@ -184,7 +184,7 @@ def test_compare_prints_every_figure_that_is_there(tmp_path, trained, no_ink, ca
 def test_runs_on_other_data_are_refused(tmp_path, trained, no_ink):
     command.main(["all", *arguments(tmp_path)])
     experiment = jobs_of(FIGURES[2], tmp_path)[0].experiment
-    data = runs.read_provenance(runs.run_folder(tmp_path, experiment))["data"]
+    data = runs.examine(runs.run_folder(tmp_path, experiment), experiment).provenance["data"]
     made_up.keep(tmp_path, experiment, (30.0, 40.0), data={**data, "fingerprint": "0123456789abcdef"})
     # 'claims' would have the run made anew by our stand-in for training; tests/figures/test_claims.py has it.
     for name in ("compare", "report"):

@@ -24,7 +24,6 @@ from reproduce.files import csv_bytes
 from reproduce.plan import step_times
 from reproduce.profiles import Options
 from reproduce.render import html
-from reproduce.store import runs
 from reproduce.study import Study
 from reproduce.unstated.candidates import QUESTIONS, THREE_BLOCKS
 from reproduce.unstated.race import last_epoch, race
@@ -665,7 +664,7 @@ def test_published_runs_published_again_are_the_same_to_the_last_digit(tmp_path)
     made_up.fill(options, lambda one: made_up.noisy(one, (100 / 3, 200 / 7)), REAL)
     # One of them went on in the middle of its first epoch.
     stopped = made_up.jobs(options, REAL)[0].experiment
-    part = {**runs.read_provenance(runs.run_folder(tmp_path / "results", stopped))}
+    part = Study(options, REAL).state(stopped).provenance
     made_up.keep(tmp_path / "results", stopped, (30.0, 40.0), REAL, earlier=[part])
     first, *others = (tmp_path / name for name in ("first", "second", "third"))
     publication.publish(first, Study(options, REAL))

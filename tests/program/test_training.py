@@ -15,6 +15,7 @@ from reproduce.store import checkpoint, runs, training_run
 from reproduce.store.history import has_diverged, is_complete
 from reproduce.store.training_run import train
 from tests.helpers.section_8 import section_8
+from tests.helpers.stored import provenance_of
 
 SMALL = {"width": 0.0625, "batch_size": 40, "optimizer": "Adam"}
 
@@ -116,7 +117,7 @@ def test_history_csv_has_the_columns_of_the_contract(dataset, tmp_path):
 def test_provenance_says_where_a_number_is_from(dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("CUPY_TF32", "1")
     train(small_experiment(dataset), dataset, tmp_path, epochs=1, engine_name="chainer")
-    found = runs.read_provenance(tmp_path)
+    found = provenance_of(tmp_path)
     assert found["data"]["fingerprint"] == dataset.fingerprint
     assert found["data"]["is_synthetic"] == dataset.is_synthetic
     assert found["engine"] == "chainer"

@@ -17,6 +17,7 @@ from reproduce.store import checkpoint, runs
 from reproduce.store.training_run import train
 from reproduce.training import build_model
 from tests.helpers.processes import ROOT, run_python
+from tests.helpers.stored import provenance_of
 
 EPOCHS = 3
 SMALL = {"blocks": ((1, 64),), "width": 0.03125, "batch_size": 10, "optimizer": "MomentumSGD"}
@@ -341,14 +342,13 @@ def test_a_folder_that_vanishes_ends_with_one_line(tmp_path, data, experiment, m
     assert caught.value.code == 1
 
 
-def test_provenance_can_be_read_without_its_file(run, whole):
-    expected = runs.read_provenance(whole)
+def test_provenance_is_known_without_its_file(run, experiment):
+    expected = provenance_of(run)
     (run / "provenance.json").write_bytes(b"")
-    assert runs.read_provenance(run) == expected
+    assert runs.examine(run, experiment).provenance == expected
     for name in (checkpoint.LATEST, checkpoint.PREVIOUS):
         (run / name).unlink()
-    with pytest.raises(BadInput, match="expected a run with a whole checkpoint; found none"):
-        runs.read_provenance(run)
+    assert runs.examine(run, experiment).provenance is None
 
 
 def test_an_object_array_in_a_checkpoint_is_not_unpickled(run, experiment, tmp_path):

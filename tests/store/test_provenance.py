@@ -9,6 +9,7 @@ from reproduce.study import Study
 from reproduce.sweep.train_missing import train_missing
 from tests.helpers.clusters import job
 from tests.helpers.processes import ROOT, run_python
+from tests.helpers.stored import provenance_of
 
 # What a run loads and no number of it depends on; the images that it learns from have their own fingerprint.
 DECIDES_NO_NUMBER = {
@@ -32,7 +33,7 @@ def trained(tmp_path):
 def made_by(study, wanted, code):
     """The same run as one that other sources made."""
     folder = runs.run_folder(study.store, wanted.experiment)
-    found = runs.read_provenance(folder)
+    found = provenance_of(folder)
     if code is None:
         del found["code"]
     else:

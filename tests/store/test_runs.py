@@ -21,6 +21,7 @@ from reproduce.study import Study
 from reproduce.sweep.train_missing import train_missing
 from tests.helpers.clusters import job, when
 from tests.helpers.clusters import numbers as without_seconds
+from tests.helpers.stored import provenance_of
 
 losses, percent = st.floats(0, 1e300), st.floats(0, 100)
 
@@ -184,10 +185,10 @@ def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted
     options = Options(data="synthetic", engine="chainer", results=str(there))
     train_missing([wanted], Study(options, images))
     made = state(there, wanted).history
-    origin = runs.read_provenance(runs.run_folder(there, wanted.experiment))
+    origin = provenance_of(runs.run_folder(there, wanted.experiment))
     runs.keep_record(here, wanted.experiment, made, origin)
     assert state(here, wanted).history == made
-    assert runs.read_provenance(runs.run_folder(here, wanted.experiment)) == origin
+    assert provenance_of(runs.run_folder(here, wanted.experiment)) == origin
     assert not state(here, wanted).is_lacking(2)
     folder, origin_folder = (runs.run_folder(store, wanted.experiment) for store in (here, there))
     for name in ("experiment.json", "history.csv", "provenance.json"):
@@ -209,7 +210,7 @@ def test_a_record_serves_as_the_run_that_was_made_elsewhere_until_more_is_wanted
     after = state(here, wanted).history
     assert without_seconds(after)[:2] == without_seconds(made)
     assert len(after) == 3
-    assert runs.read_provenance(folder)["from_epoch"] == 0
+    assert provenance_of(folder)["from_epoch"] == 0
     assert not (folder / "record.npz").exists()
     assert not list(folder.glob("*.damaged"))
 
@@ -259,7 +260,7 @@ def test_a_record_stays_until_a_checkpoint_has_as_many_epochs(tmp_path):
         assert not state(tmp_path, wanted).damaged
     train(wanted.experiment, images, folder, 3, engine_name="chainer")
     assert state(tmp_path, wanted).history[:2] == ours
-    assert runs.read_provenance(folder)["from_epoch"] == 2
+    assert provenance_of(folder)["from_epoch"] == 2
     assert {path.name for path in folder.iterdir() if not path.name.startswith(".")} == {
         *("checkpoint.npz", "checkpoint.previous.npz", "experiment.json", "history.csv", "provenance.json")
     }

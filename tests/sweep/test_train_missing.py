@@ -44,6 +44,7 @@ from tests.helpers.clusters import (
     tasks_of,
     when,
 )
+from tests.helpers.stored import provenance_of
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +219,7 @@ def kill_and_compare(images, folder, connect):
     with meanwhile(lambda: kill_in_mid_run(run, 3)):
         outcomes = swept(tasks_of(jobs, images, folder / "swept"), connect, images)
     assert {outcome.kind for outcome in outcomes.values()} == {DONE}
-    went_on = runs.read_provenance(run)
+    went_on = provenance_of(run)
     assert went_on["from_epoch"] >= 3, "the run began anew"
     assert len(went_on["earlier"]) == 1
     with Board(jobs, images) as board:
@@ -236,7 +237,7 @@ def test_a_run_that_comes_on_outlives_more_workers_than_dask_allows(images, tmp_
     tasks = tasks_of([job(images, epochs=7)], images, tmp_path)
     outcomes = swept(tasks, two_workers, images, work=clusters.an_epoch_and_death)
     assert {label: outcome.kind for label, outcome in outcomes.items()} == {"seed 0": DONE}
-    assert len(runs.read_provenance(runs.run_folder(tmp_path, tasks[0].job.experiment))["earlier"]) == 6
+    assert len(provenance_of(runs.run_folder(tmp_path, tasks[0].job.experiment))["earlier"]) == 6
 
 
 def test_a_process_that_is_slow_to_come_back_is_waited_for(images, tmp_path):
