@@ -1,10 +1,11 @@
 """Where the engine meets Chainer: methods of Chainer's own, wrapped once.
 
-The function nodes, their type checks, hooks and labels stay Chainer's. Only `forward_cpu` (`forward`, where a node has
-no other) first asks the engine, and `backward` goes the way that forward went. A node that the engine computed
-carries what its backward needs as `node.engine_state`. What makes graphs and goes backward through them,
-`FunctionNode.apply` and `_backprop._backprop_to_all`, is wrapped in `graph`; and of optimizers, `GradientMethod.update`
-and `reallocate_cleared_grads`, so that all parameters are updated at once (`updates`).
+The function nodes, their hooks and labels stay Chainer's, as do the type checks of what the engine leaves to it. Only
+`forward_cpu` (`forward`, where a node has no other) first asks the engine, and `backward` goes the way that forward
+went. A node that the engine computed carries what its backward needs as `node.engine_state`, and as `engine_shapes` the
+shapes of the arrays that its backward gets. What makes graphs and goes backward through them, `FunctionNode.apply` and
+`_backprop._backprop_to_all`, is wrapped in `graph`; and of optimizers, `GradientMethod.update` and
+`reallocate_cleared_grads`, so that all parameters are updated at once (`updates`).
 """
 
 import functools
@@ -25,22 +26,31 @@ from reproduce import engine
 from reproduce.engine import graph, nodes, normalization, updates
 
 
-def _wrap_forward(node_class: type, name: str, forward: Callable) -> None:
+def _wrap_forward(node_class: type, name: str, forward: Callable, *counts: int) -> None:
+    """Let a method ask `forward` first, if it gets as many inputs as one of `counts`."""
     stock = getattr(node_class, name)
+
+    def compute(self, inputs):
+        self.engine_state = None
+        outputs = forward(self, inputs) if len(inputs) in counts else None
+        if outputs is not None:
+            self.engine_shapes = [inputs[index].shape for index in self._input_indexes_to_retain or ()]
+            # Of an output that is retained, and of its gradient.
+            self.engine_shapes += [outputs[0].shape] * (2 if self._output_indexes_to_retain else 1)
+        return outputs
 
     @functools.wraps(stock)
     def wrapped(self, inputs):
-        self.engine_state = None
         if engine.current() == "fast":
-            outputs = forward(self, inputs)
+            outputs = compute(self, inputs)
             if outputs is not None:
-                self.engine_shapes = [inputs[index].shape for index in self._input_indexes_to_retain or ()]
-                # Of an output that is retained, and of its gradient.
-                self.engine_shapes += [outputs[0].shape] * (2 if self._output_indexes_to_retain else 1)
                 return outputs
+        else:
+            self.engine_state = None
         return stock(self, inputs)
 
     setattr(node_class, name, wrapped)
+    graph.forwards[node_class] = compute
 
 
 def _wrap_backward(node_class: type, backward: Callable) -> None:
@@ -116,22 +126,22 @@ def _wrap_optimizer() -> None:
 @functools.cache
 def install() -> None:
     """Wrap Chainer's methods; they still run Chainer's code wherever the engine is not in use."""
-    _wrap_forward(Convolution2DFunction, "forward_cpu", nodes.convolution_forward)
+    _wrap_forward(Convolution2DFunction, "forward_cpu", nodes.convolution_forward, 2, 3)
     _wrap_backward(Convolution2DFunction, nodes.convolution_backward)
-    _wrap_forward(LinearFunction, "forward", nodes.linear_forward)
+    _wrap_forward(LinearFunction, "forward", nodes.linear_forward, 2, 3)
     _wrap_backward(LinearFunction, nodes.linear_backward)
-    _wrap_forward(BatchNormalization, "forward", normalization.forward)
+    _wrap_forward(BatchNormalization, "forward", normalization.forward, 3)
     _wrap_backward(BatchNormalization, normalization.backward)
-    _wrap_forward(FixedBatchNormalization, "forward", normalization.fixed_forward)
-    _wrap_forward(ReLU, "forward_cpu", nodes.relu_forward)
+    _wrap_forward(FixedBatchNormalization, "forward", normalization.fixed_forward, 5)
+    _wrap_forward(ReLU, "forward_cpu", nodes.relu_forward, 1)
     _wrap_backward(ReLU, nodes.relu_backward)
-    _wrap_forward(Dropout, "forward_cpu", nodes.dropout_forward)
+    _wrap_forward(Dropout, "forward_cpu", nodes.dropout_forward, 1)
     _wrap_backward(Dropout, nodes.dropout_backward)
     Dropout.mask = _Shown("mask", nodes.dropout_mask)
-    _wrap_forward(MaxPoolingND, "forward_cpu", nodes.max_pooling_forward)
+    _wrap_forward(MaxPoolingND, "forward_cpu", nodes.max_pooling_forward, 1)
     _wrap_backward(MaxPoolingND, nodes.max_pooling_backward)
     MaxPoolingND.indexes = _Shown("indexes", nodes.max_pooling_indexes)
-    _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward)
+    _wrap_forward(AveragePooling2D, "forward_cpu", nodes.average_pooling_forward, 1)
     _wrap_backward(AveragePooling2D, nodes.average_pooling_backward)
     _wrap_optimizer()
     graph.install()

@@ -8,7 +8,17 @@ import chainer.functions as F
 import chainer.links as L
 import numpy as np
 import pytest
-from chainer.functions.normalization.batch_normalization import BatchNormalization, GeneralBatchNormalizationImpl
+from chainer.functions.activation.relu import ReLU
+from chainer.functions.connection.convolution_2d import Convolution2DFunction
+from chainer.functions.connection.linear import LinearFunction
+from chainer.functions.noise.dropout import Dropout
+from chainer.functions.normalization.batch_normalization import (
+    BatchNormalization,
+    FixedBatchNormalization,
+    GeneralBatchNormalizationImpl,
+)
+from chainer.functions.pooling.average_pooling_2d import AveragePooling2D
+from chainer.functions.pooling.max_pooling_nd import MaxPoolingND
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -544,6 +554,67 @@ def test_what_does_not_fit_is_chainers_to_judge_also_where_it_does_not_check(fun
             except Exception as refusal:
                 outcomes.append((type(refusal), str(refusal)))
     assert outcomes[0] == outcomes[1]
+
+
+# Of each class of nodes: what makes one, and shapes that it takes.
+NODES = [
+    (lambda: Convolution2DFunction(pad=1), [(2, 9, 5, 4), (4, 9, 3, 3), (4,)]),
+    (lambda: Convolution2DFunction(pad=1), [(2, 2, 4, 4), (2, 2, 3, 3)]),
+    (LinearFunction, [(4, 3), (4, 3), (4,)]),
+    (LinearFunction, [(3, 3), (3, 3)]),
+    (BatchNormalization, [(4, 3, 2, 3), (3,), (3,)]),
+    (BatchNormalization, [(4, 3), (3,), (3,)]),
+    (lambda: BatchNormalization(axis=(0, 2, 3)), [(4, 3, 3, 3), (3,), (3,)]),
+    (FixedBatchNormalization, [(4, 3, 2, 3), (3,), (3,), (3,), (3,)]),
+    (lambda: MaxPoolingND(2, 2), [(2, 3, 4, 5)]),
+    (lambda: AveragePooling2D(2), [(2, 3, 4, 5)]),
+    (ReLU, [(2, 3)]),
+    (lambda: Dropout(0.5), [(2, 3)]),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.sampled_from(NODES), st.booleans(), st.data())
+def test_nodes_take_exactly_what_chainers_take(node, evaluation, data):
+    make, shapes = node
+    shapes = [list(shape) for shape in shapes]
+    dtypes = [np.dtype(np.float32)] * len(shapes)
+    for _ in range(data.draw(st.integers(0, 2), "changes")):
+        place = data.draw(st.integers(0, len(shapes) - 1), "place")
+        shape = shapes[place]
+        change = data.draw(st.sampled_from(["length", "length", "axis", "no axis", "dtype", "input", "no input"]))
+        if change == "length" and shape:
+            shape[data.draw(st.integers(0, len(shape) - 1))] = data.draw(st.integers(0, 9))
+        elif change == "axis":
+            shape.insert(data.draw(st.integers(0, len(shape))), data.draw(st.integers(1, 3)))
+        elif change == "no axis" and shape:
+            del shape[data.draw(st.integers(0, len(shape) - 1))]
+        elif change == "dtype":
+            dtypes[place] = np.dtype(data.draw(st.sampled_from(["f2", "f8", ">f4", "i4", "?", "c8"])))
+        elif change == "input":
+            shapes.insert(place, list(shape))
+            dtypes.insert(place, dtypes[place])
+        elif change == "no input" and len(shapes) > 1:
+            del shapes[place], dtypes[place]
+    arrays = [
+        abs(normal(seed, *shape)).astype(dtype) for seed, (shape, dtype) in enumerate(zip(shapes, dtypes, strict=True))
+    ]
+    outcomes = []
+    for name in ("fast", "chainer"):
+        np.random.seed(0)
+        with engine.using(name), chainer.using_config("enable_backprop", not evaluation):
+            try:
+                (y,) = make().apply(tuple(arrays))
+                outcomes.append((y.array.astype(float), y.dtype))
+            except Exception as refusal:
+                outcomes.append((type(refusal), str(refusal)))
+    (found, kind), (expected, expected_kind) = outcomes
+    assert kind == expected_kind
+    if isinstance(expected, np.ndarray):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    else:
+        assert found == expected
 
 
 def test_debug_mode_still_finds_not_a_number():
