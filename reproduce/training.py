@@ -1,11 +1,13 @@
 """The report's training loop and test, section 8."""
 
 import math
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import chainer
 import numpy as np
+from chainer import cuda
 from chainer.backend import Device
 
 from reproduce.devices import as_total, is_gpu, send, unit_range
@@ -129,3 +131,54 @@ def train_epoch(
         if is_asked_to_stop():
             break
     return order, PartialEpoch(next_image, float(epoch_loss), float(epoch_accuracy), batch_counter)
+
+
+# What the report prints after an epoch, and more: the epoch, train loss and accuracy, test loss and accuracy, seconds.
+# Not a number where the run has diverged.
+Measured = tuple[int, float, float, float, float, float]
+
+
+def train_epochs(
+    model: Conv_NN,
+    optimizer: chainer.GradientMethod,
+    images: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray],
+    order: np.ndarray,
+    epochs: Iterable[int],
+    experiment: Experiment,
+    done: PartialEpoch = EPOCH_START,
+    count: Callable[[int], object] = lambda images: None,
+) -> Iterator[tuple[np.ndarray, PartialEpoch, Measured | None]]:
+    """The report's loop, `for epoch in range(num_epochs)`: train on all images, then test.
+
+    It ends where a signal asks to stop, perhaps between two steps of an epoch, and where the loss is infinite or not a
+    number.
+
+    Args:
+        images: x_train, y_train, x_test and y_test, as `train_epoch` and `Calculate_Test_Accuracy` take them.
+        order, done, count: as `train_epoch` takes them.
+        epochs: those that are still to be trained.
+
+    Yields:
+        After each epoch the set's new order, EPOCH_START and what was measured; after a part of one the order, what is
+        done of it, and None.
+    """
+    x_train, y_train, x_test, y_test = images
+    for epoch in epochs:
+        started = time.perf_counter() - done.seconds
+        if is_gpu(model.device):
+            # CuPy's generator, which draws the dropout masks there, has no state that can be saved.
+            cuda.cupy.random.seed((experiment.seed * 1_000_003 + epoch) % 2**32)
+        order, done = train_epoch(model, optimizer, x_train, y_train, order, experiment.batch_size, done, count)
+        train_loss = done.loss / done.batches
+        if not math.isfinite(train_loss):
+            seconds = round(time.perf_counter() - started, 3)
+            yield order, EPOCH_START, (epoch, train_loss, math.nan, math.nan, math.nan, seconds)
+            return
+        if done.next_image < len(order):
+            yield order, done._replace(seconds=time.perf_counter() - started), None
+            return
+        train_accuracy = 100.0 * done.accuracy / done.batches
+        test_loss, test_accuracy = Calculate_Test_Accuracy(x_test, y_test, model, experiment.batch_size)
+        seconds = round(time.perf_counter() - started, 3)
+        done = EPOCH_START
+        yield order, done, (epoch, train_loss, train_accuracy, test_loss, test_accuracy, seconds)

@@ -2,7 +2,6 @@
 
 import math
 import sys
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 
 import chainer
 import numpy as np
-from chainer import cuda
 from chainer.backend import Device
 from tqdm import tqdm
 
@@ -26,7 +24,7 @@ from reproduce.store import checkpoint, runs
 from reproduce.store.checkpoint import Progress
 from reproduce.store.history import EpochRecord, History, is_complete
 from reproduce.store.provenance import provenance
-from reproduce.training import EPOCH_START, Calculate_Test_Accuracy, build, train_epoch
+from reproduce.training import EPOCH_START, Calculate_Test_Accuracy, build, train_epochs
 
 
 def train(
@@ -85,45 +83,31 @@ def _train_epochs(
     watch: Callable[[int, int], object],
     print_epoch: Callable[[str], object],
 ) -> History:
-    GPU_on = is_gpu(device)
     # Compiling takes long on a busy machine, and there is nothing to save yet.
     engine.prepare(lambda: _rehearse(experiment, device), meanwhile=stop_if_asked)
     x_train, y_train = augment(dataset.x_train, dataset.y_train, experiment.augmentation)
     model, optimizer, progress = _restored(experiment, folder, device, len(y_train))
     arrays = (x_train, y_train, dataset.x_test, dataset.y_test)
-    x_train, y_train, x_test, y_test = (send(device, array) for array in arrays)
+    images = tuple([send(device, array) for array in arrays])
     order, history, done = progress
     origin = originate(len(history))
-    images = len(order) * (epochs - len(history))
+    total = len(order) * (epochs - len(history))
     with tqdm(
-        total=images, initial=done.next_image, desc=label, unit=" images", leave=False, disable=not sys.stderr.isatty()
+        total=total, initial=done.next_image, desc=label, unit=" images", leave=False, disable=not sys.stderr.isatty()
     ) as bar:
 
         def count(images: int) -> None:
             bar.update(images)
             watch(len(history), images)
 
-        while not is_complete(history, epochs):
-            started = time.perf_counter() - done.seconds
-            epoch = len(history)
-            if GPU_on:
-                # CuPy's generator, which draws the dropout masks there, has no state that can be saved.
-                cuda.cupy.random.seed((experiment.seed * 1_000_003 + epoch) % 2**32)
-            order, done = train_epoch(model, optimizer, x_train, y_train, order, experiment.batch_size, done, count)
-            train_loss = done.loss / done.batches
-            if done.next_image == len(order) or not math.isfinite(train_loss):
-                train_accuracy, test_loss, test_accuracy = math.nan, math.nan, math.nan
-                if math.isfinite(train_loss):
-                    train_accuracy = 100.0 * done.accuracy / done.batches
-                    test_loss, test_accuracy = Calculate_Test_Accuracy(x_test, y_test, model, experiment.batch_size)
-                seconds = round(time.perf_counter() - started, 3)
-                history = [*history, EpochRecord(epoch, train_loss, train_accuracy, test_loss, test_accuracy, seconds)]
-                done = EPOCH_START
+        remaining = () if is_complete(history, epochs) else range(len(history), epochs)
+        trained = train_epochs(model, optimizer, images, order, remaining, experiment, done, count)
+        for order, done, measured in trained:
+            if measured is not None:
+                history = [*history, EpochRecord(*measured)]
                 print_epoch(_epoch_line(history[-1], label))
-            else:
-                done = done._replace(seconds=time.perf_counter() - started)
             # On a GPU the generator of the masks cannot go on in the middle of an epoch: there the epoch begins again.
-            if done is EPOCH_START or not GPU_on:
+            if done is EPOCH_START or not is_gpu(device):
                 checkpoint.save(folder, experiment.settings(), origin, model, optimizer, Progress(order, history, done))
                 runs.keep_up(folder, experiment, history, origin)
             stop_if_asked()

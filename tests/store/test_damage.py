@@ -332,11 +332,10 @@ def test_a_read_only_disk_ends_with_one_line(tmp_path):
 
 
 def test_a_folder_that_vanishes_ends_with_one_line(tmp_path, data, experiment, monkeypatch):
-    from reproduce import cli
-    from reproduce.store import training_run
+    from reproduce import cli, training
 
     folder = tmp_path / "run"
-    monkeypatch.setattr(training_run, "Calculate_Test_Accuracy", lambda *_: (shutil.rmtree(folder), (0.0, 0.0))[1])
+    monkeypatch.setattr(training, "Calculate_Test_Accuracy", lambda *_: (shutil.rmtree(folder), (0.0, 0.0))[1])
     with pytest.raises(SystemExit) as caught:
         cli.run("here", lambda _: train(experiment, data, folder, 1, engine_name="chainer"), [])
     assert caught.value.code == 1
