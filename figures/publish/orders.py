@@ -219,7 +219,8 @@ def _summary(
         seeds = seeds_in_words(int(row["seeds"]) for row in of_compared)
         last = " or ".join(sorted({row["epoch"] for row in of_compared}, key=int))
         paragraphs += [
-            f"**In the smaller profile [{profile}](docs/results/{profile}) they do in {_agreeing(small)}**"
+            f"**In the smaller profile [{profile}](docs/results/{profile}) "
+            f"{'they do' if full else 'our curves come in the order of the report'} in {_agreeing(small)}**"
             f"{_clearly(small)}: {summary['train_images']:,} images, {summary['width']:g} of the width, batches of "
             f"{summary['batch_size']}, {seeds}, at epoch {last}.",
             "",

@@ -267,7 +267,7 @@ def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_pat
     median = statistics.median(map(statistics.mean, by_run.values()))
     assert f"of these have a setting that the report's curves decide. The other {len(by_run)}: a median gap" in text
     assert f"**{median:.1f} points** of error or accuracy" in text
-    assert "2.9 points of test error apart" in text
+    assert "differ by 2.9 points of test error on average" in text
     assert "Above" not in text
     table = headline.nearness_table(out.parent)
     row = "| figure 6, max pooling, Adam | train error | 15 of 15 | 2.0 | +2.0 | 10.0 | 12.0 | yes |"
@@ -357,7 +357,7 @@ def test_seeds_that_no_figure_has_are_not_told_of(tmp_path):
     assert {row["seeds"] for row in rows(tmp_path / "evening" / "comparison.csv")} == {"1"}
     assert "of the report&#x27;s, 1 seed." in html_text(tmp_path / "evening" / "report.html")
     text = headline.headline(tmp_path)
-    assert "evening/report.html) our curves come in the order of the report in 1" in text
+    assert "(docs/results/evening) our curves come in the order of the report in 1" in text
     assert ", 1 seed, at epoch 3." in text
 
 
