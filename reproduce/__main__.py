@@ -116,7 +116,7 @@ def infer_command(arguments: list[str]) -> None:
     parser = parser_for(
         "python -m reproduce infer",
         "Train the candidates for each setting that the report does not state, rank them by their distance to its own "
-        "curves, and stop the hopeless ones early. Writes settings.csv, .md and .png; run again to go on.",
+        "curves; those that are ruled out end early. Writes settings.csv, .md and .png; run again to go on.",
     )
     names = [question.name for question in QUESTIONS]
     parser.add_argument(

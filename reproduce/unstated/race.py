@@ -103,7 +103,7 @@ def rungs(last: int) -> list[int]:
 def race(
     questions: Sequence[Question], study: Study, train: Callable[[list[Job]], None] = lambda jobs: None
 ) -> list[Answer]:
-    """Compare the candidates after 1, 2, 4, ... epochs, and go on with those that are not hopeless.
+    """Compare the candidates after 1, 2, 4, ... epochs, and go on with those that are not ruled out.
 
     One that has no epoch takes no part. When but one is left, it is compared over all that it has. What the race
     decides depends on the runs' histories alone, so that it can be held again over a store to read it.
@@ -172,7 +172,7 @@ def _answer(
 
 
 def infer(questions: Sequence[Question], study: Study) -> list[str]:
-    """Train the candidates, the hopeless ones for their first epochs only; runs that fail do not stop the others.
+    """Train the candidates, those that are ruled out for their first epochs only; runs that fail do not stop the others.
 
     Returns:
         What failed, a line for each time.

@@ -76,7 +76,7 @@ def test_the_rungs_double_and_end_with_the_curve():
     assert rungs(1) == [1]
 
 
-def test_hopeless_candidates_are_stopped_early_and_the_nearest_goes_to_the_end(store):
+def test_candidates_that_are_ruled_out_are_stopped_early_and_the_nearest_goes_to_the_end(store):
     folder, asked, train = store
     (answer,) = held([QUESTION], study_of(folder), train)
     # Not stopped on the first epoch alone, in which a slow start says little.
