@@ -172,7 +172,7 @@ def _answer(
 
 
 def infer(questions: Sequence[Question], study: Study) -> list[str]:
-    """Train the candidates, those that are ruled out for their first epochs only; runs that fail do not stop the others.
+    """Train the candidates, those that are ruled out for their first epochs only; one that fails stops no other.
 
     Returns:
         What failed, a line for each time.
