@@ -3,7 +3,7 @@
 Every network that a claim needs gets a true mean curve and normal noise from run to run, both as five runs of it show
 them that were published once: at the quick profile as it was until November 2026, 2,000 images in batches of 40 for 8
 epochs (`five_seeds.json`: by settings, for each seed and epoch train and test accuracy). Runs are drawn, and all
-claims are decided by the code that decides real ones. Three worlds:
+claims are decided by the code that decides real ones. Four worlds:
 
 - `as seen`: each network has its own mean and its own spread. Networks that stand at chance hardly spread, others
   spread much: the hardest case for a variance that is taken from all.

@@ -179,9 +179,8 @@ def plan_summary(plan: Plan, target: str, study: Study) -> dict[str, Any]:
                 "epochs": job.epochs,
                 "epochs_done": plan.done[job.key],
                 "flop_per_epoch": operations_of(job, study.dataset) / job.epochs,
-                "figures": [],
-                "claims": [],
-                "claims" if target == "claims" else "figures": sorted(job.needed_by),
+                "figures": sorted(job.needed_by) if target != "claims" else [],
+                "claims": sorted(job.needed_by) if target == "claims" else [],
                 "seconds": plan.seconds[job.key],
             }
             for job in plan.missing

@@ -117,8 +117,7 @@ def _claims_by_profile(published: Path) -> dict[str, list[dict[str, str]]]:
 
 def _has_enough(claim: dict[str, str]) -> bool:
     """Whether a claim has the seeds, or rounds of timing, that a verdict needs."""
-    number, _, what = claim["repeats"].partition(" ")
-    return what in ("seeds", "rounds") and int(number) >= FEWEST_SEEDS
+    return _repeats(claim)[0] >= FEWEST_SEEDS
 
 
 def _decided_by_runs(claims: Iterable[dict[str, str]]) -> list[dict[str, str]]:
@@ -254,8 +253,14 @@ def _on_its_own_curves(claim: dict[str, str]) -> str:
 
 def _seeds_of(claim: dict[str, str]) -> int:
     """How many seeds decide a claim; 0 for one that needs none, or was not tested."""
+    number, what = _repeats(claim)
+    return number if what == "seed" else 0
+
+
+def _repeats(claim: dict[str, str]) -> tuple[int, str]:
+    """`3 seeds` as 3 and `seed`; 0 for what is exact."""
     number, _, what = claim["repeats"].partition(" ")
-    return int(number) if what.startswith("seed") else 0
+    return (int(number), what.removesuffix("s")) if what else (0, "")
 
 
 def _stable(claim: dict[str, str]) -> str:

@@ -13,6 +13,7 @@ from figures.claims.spread import report_spread
 from figures.nearness import is_mostly_there
 from figures.publish.runs import rows_of
 from figures.sections import FIGURES
+from reproduce.analysis.curves import Curve
 from reproduce.analysis.report_curves import report_curves
 from reproduce.render.tables import markdown_rows
 from reproduce.text import counted_from
@@ -125,7 +126,7 @@ def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
     for row in rows:
         name, column = row["series"], f"{row['quantity'].split()[0]}_accuracy"
         report = reports[row["panel"], name, row["quantity"]]
-        theirs[name] = float(report.mean()[list(report.epochs).index(last)])
+        theirs[name] = _at_epoch(report, last)
         accuracies = [float(epochs[key][column]) for key in row["runs"].split() if key in epochs]
         # A run that diverged has no such epoch, or no number in it.
         accuracy = (
@@ -142,8 +143,12 @@ def _at_the_report_s_end(number: str, panel: str, quantity: str) -> list[str]:
     """The report's series at the last epoch that all curves of the panel have, the best one first."""
     curves = {one.series: one for one in report_curves(int(number)) if (one.panel, one.quantity) == (panel, quantity)}
     end = min(int(curve.epochs[-1]) for curve in curves.values())
-    ends = {name: float(curve.mean()[list(curve.epochs).index(end)]) for name, curve in curves.items()}
-    return _best_first(ends, "error" in quantity)
+    return _best_first({name: _at_epoch(curve, end) for name, curve in curves.items()}, "error" in quantity)
+
+
+def _at_epoch(curve: Curve, epoch: int) -> float:
+    """A curve's mean over seeds in one of its epochs."""
+    return float(curve.mean()[list(curve.epochs).index(epoch)])
 
 
 def _best_first(ends: dict[str, float], is_error: bool) -> list[str]:
