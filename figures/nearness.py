@@ -31,6 +31,20 @@ def is_mostly_there(compared: int, in_report: int) -> bool:
     return 2 * compared >= in_report
 
 
+def trained_in_words(lengths: Sequence[tuple[int, int]]) -> str:
+    """`37 of the report's 39 curves are trained at its own scale, to at least half of their epochs`.
+
+    Args:
+        lengths: of each curve the epochs that ours has as well, and the report's.
+    """
+    if all(compared == in_report for compared, in_report in lengths):
+        return f"All {len(lengths)} of the report's curves are trained at its own scale, to their ends"
+    near = sum(is_mostly_there(*length) for length in lengths)
+    return (
+        f"{near} of the report's {len(lengths)} curves are trained at its own scale, to at least half of their epochs"
+    )
+
+
 class Pair(NamedTuple):
     """One of the report's curves and ours, which has no epoch where one of its runs has not begun."""
 

@@ -60,6 +60,7 @@ def train_command(arguments: list[str]) -> None:
         dataset = load(options.data, options.train_size, options.test_size, may_be_synthetic=False)
         say_if_synthetic(dataset)
         epochs = options.epochs
+    dataset = dataset.of_seed(experiment.seed)
     experiment = replace(experiment, data_fingerprint=dataset.fingerprint)
     print(f"{dataset.name}: {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images", flush=True)
     from reproduce.store.training_run import train

@@ -58,7 +58,7 @@ class Experiment:
     """
 
     data_fingerprint: str = ""
-    """Which images, in which order (Dataset.fingerprint, after any choice of the first so many)."""
+    """Which images, in which order (the fingerprint of Dataset.of_seed)."""
     seed: int = option(
         0, whole_number(0, 2**32 - 1), "seed of NumPy's global generator, set just before the network is built"
     )

@@ -99,6 +99,11 @@ class Study:
         write_json(path, now)
 
     @property
+    def draws_images(self) -> bool:
+        """Whether its seeds train on different images: there are several, and more images than they take."""
+        return self.scale.seeds > 1 and self.dataset.whole is not None
+
+    @property
     def is_report_scale(self) -> bool:
         """Whether values, and not only their order, can be compared with the report's: same sizes and momentum."""
         full, scale = PROFILES["full"], self.scale
@@ -112,7 +117,8 @@ class Study:
         Args:
             settings: of Experiment; these override the scale's.
         """
-        return Experiment(data_fingerprint=self.dataset.fingerprint, seed=seed, **self.scale.completed(settings))
+        fingerprint = self.dataset.fingerprint_of_seed(seed)
+        return Experiment(data_fingerprint=fingerprint, seed=seed, **self.scale.completed(settings))
 
     def experiments(self, settings: Mapping[str, Any]) -> list[Experiment]:
         """The runs of one setting, one for each seed."""
@@ -143,8 +149,9 @@ class Study:
             BadInput: one of them used other data.
         """
         begun = {one.key: one for one in experiments if self.history(one)}.values()
-        provenances = {runs.run_folder(self.store, one): self.state(one).provenance for one in begun}
-        return summarize(provenances, self.dataset.fingerprint)
+        return summarize(
+            (runs.run_folder(self.store, one), self.state(one).provenance, one.data_fingerprint) for one in begun
+        )
 
     def with_seeds(self, seeds: int) -> "Study":
         """The same study, with the same folders, of the first `seeds` seeds; what was read need not be read again."""

@@ -125,11 +125,12 @@ def _tables() -> list[str]:
 def _provenance(content: Content, place: Place) -> list[str]:
     scale, dataset, found = content.study.scale, content.study.dataset, content.origins
     epochs = str(scale.epochs) if scale.epochs else "as many as the report's curves"
+    drawn = " (each seed's own)" if content.study.draws_images else ""
     rows = [
         ("profile", content.study.options.profile),
         ("data", dataset.name),
-        ("data fingerprint (SHA-256 of the decoded arrays)", dataset.fingerprint),
-        ("images", f"{len(dataset.y_train):,} for training, {len(dataset.y_test):,} for the test"),
+        (f"data fingerprint (SHA-256 of the decoded arrays){' of seed 0' if drawn else ''}", dataset.fingerprint),
+        ("images", f"{len(dataset.y_train):,} for training{drawn}, {len(dataset.y_test):,} for the test"),
         ("network", f"width {scale.width:g} of the report's, batch size {scale.batch_size}"),
         ("epochs", epochs),
         (

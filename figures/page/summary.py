@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from figures.claims.decide import ARITHMETIC, RIGHT
 from figures.figure import scale_sentence
-from figures.nearness import Pair
+from figures.nearness import Pair, trained_in_words
 from figures.page.content import Content
 from figures.page.place import Place
 from figures.sections import FIGURES
@@ -70,10 +70,8 @@ def _here_and_not(content: Content) -> list[str]:
         why = ". Runs are missing or unfinished; the figure's place says how many, and which command makes it."
         lines.append(html.joined(["Not here: ", *_figures(absent), why]))
     if near := [pair.gap for pair in content.pairs if pair.is_mostly_there]:
-        sentence = (
-            f"{len(near)} of the report's {len(content.pairs)} curves are trained to at least half of their epochs at "
-            f"its own scale, and lie {min(near):.1f} to {max(near):.1f} points from it on average: "
-        )
+        trained = trained_in_words([(len(pair.common), len(pair.report.epochs)) for pair in content.pairs])
+        sentence = f"{trained}, and lie {min(near):.1f} to {max(near):.1f} points from it on average: "
         lines.append(html.joined([sentence, html.link("how near", "#nearness"), "."]))
     if content.orders:
         lines.append(orders_sentence(content.orders, "Our series"))

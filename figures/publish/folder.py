@@ -62,7 +62,7 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
         raise BadInput("only results on CIFAR-10 are published; DATA=FILE names it")
     with exchange.replacing(out) as new:
         _refuse_other_results(out, study)
-        restore_runs(out, study.store, dataset.fingerprint)
+        restore_runs(out, study.store, dataset.fingerprint_of_seed)
         restore_times(out, study)
         study.forget()
         content = gather(study)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, RIGHT, WITHIN_NOISE
-from figures.nearness import is_mostly_there, spread_of_the_report
+from figures.nearness import is_mostly_there, spread_of_the_report, trained_in_words
 from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders, two_runs_apart
 from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURES, SECTIONS
@@ -151,7 +151,8 @@ def _on_the_report_s_curves(claims: Iterable[dict[str, str]]) -> list[str]:
 def _near_in_words(full: Path) -> str:
     """How near our runs come, by run and signed, and how near the report comes to itself."""
     rows = rows_of(full / "nearness.csv")
-    near = [row for row in rows if is_mostly_there(int(row["epochs_compared"]), int(row["epochs_in_report"]))]
+    lengths = [(int(row["epochs_compared"]), int(row["epochs_in_report"])) for row in rows]
+    near = [row for row, length in zip(rows, lengths, strict=True) if is_mostly_there(*length)]
     by_run: dict[str, list[dict[str, str]]] = {}
     for row in near:
         by_run.setdefault(row["runs"], []).append(row)
@@ -168,10 +169,10 @@ def _near_in_words(full: Path) -> str:
     where = f" Above {FAR} points: {', '.join(far)}." if far else ""
     chosen = len(by_run) - len(kept)
     return (
-        f"{len(near)} of the report's {len(rows)} curves are trained at its own scale, to at least half of their "
-        f"epochs; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a setting that the report's "
-        f"curves decide. The other {len(kept)}: a median gap of **{statistics.median(finite):.1f} points** of error or "
-        f"accuracy, from {min(finite):.1f} to {max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
+        f"{trained_in_words(lengths)}; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a "
+        f"setting that the report's curves decide. The other {len(kept)}: a median gap of "
+        f"**{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
+        f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
         f"Two runs of the report that probably have one setting differ by {spread_of_the_report():.1f} points of test "
         f"error on average ({two_runs_apart('test'):.1f} root mean square, the limit for *tied* above).{where}"
     )

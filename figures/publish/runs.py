@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,12 +117,12 @@ def _as_options(experiment: Experiment) -> str:
     return " ".join(f"--{name.replace('_', '-')}={text(v)}" for name, v in settings if name != "data_fingerprint")
 
 
-def restore_runs(published: Path, store: Path, fingerprint: str) -> None:
+def restore_runs(published: Path, store: Path, fingerprint_of_seed: Callable[[int], str]) -> None:
     """Put the runs of an earlier publication, which may be another machine's, into the store as records.
 
     Args:
         published: the folder that has it, if there is one.
-        fingerprint: of the data; runs on other data stay out.
+        fingerprint_of_seed: of the images of a seed's runs; runs on others stay out.
 
     Raises:
         BadInput: its files do not fit together, or not to this version, or are not what was published.
@@ -130,7 +130,7 @@ def restore_runs(published: Path, store: Path, fingerprint: str) -> None:
     try:
         # All of it is checked before any of it is taken.
         for experiment, history, provenance in list(_published(published)):
-            if experiment.data_fingerprint == fingerprint:
+            if experiment.data_fingerprint == fingerprint_of_seed(experiment.seed):
                 keep_record(store, experiment, history, provenance)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{published}: expected {RUNS} and {HISTORIES} as `publish` writes them: {error}") from None

@@ -7,7 +7,7 @@ import shutil
 import stat
 import sys
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -49,6 +49,7 @@ class Dataset:
         y_train, y_test: (N,) int32, 0 to 9.
         name: what captions call it.
         is_synthetic: whether it is the procedural stand-in.
+        whole: the set that these are a choice of, if they do not have all its training images.
     """
 
     x_train: np.ndarray
@@ -57,6 +58,8 @@ class Dataset:
     y_test: np.ndarray
     name: str
     is_synthetic: bool = False
+    whole: "Dataset | None" = field(default=None, repr=False)
+    _fingerprints: dict[int, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -103,7 +106,25 @@ class Dataset:
             self.y_test[:test_size],
             self.name,
             self.is_synthetic,
+            None if train_size in (None, len(self.y_train)) else self,
         )
+
+    def of_seed(self, seed: int) -> "Dataset":
+        """The images of a seed's runs: where there are more training images, each seed from 1 on draws as many of them.
+
+        So runs of several seeds tell how far results depend on the images, too. The test images are the same for all.
+        """
+        if self.whole is None or seed == 0:
+            return self
+        drawn = np.random.RandomState(seed).permutation(len(self.whole.y_train))[: len(self.y_train)]
+        drawn.sort()
+        return replace(self, x_train=self.whole.x_train[drawn], y_train=self.whole.y_train[drawn], whole=None)
+
+    def fingerprint_of_seed(self, seed: int) -> str:
+        """The fingerprint of a seed's images. They are drawn for it once, and not kept."""
+        if seed not in self._fingerprints:
+            self._fingerprints[seed] = self.of_seed(seed).fingerprint
+        return self._fingerprints[seed]
 
 
 def read(path: str | Path) -> Dataset:

@@ -12,7 +12,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -165,12 +165,11 @@ class Origins:
         return sentences
 
 
-def summarize(provenances: Mapping[Path, dict[str, Any] | None], fingerprint: str) -> Origins:
+def summarize(provenances: Iterable[tuple[Path, dict[str, Any] | None, str]]) -> Origins:
     """What the provenances of runs that are to be compared have in common; of runs that were resumed, all their parts.
 
     Args:
-        provenances: by the runs' folders.
-        fingerprint: of the data that all of them must have used.
+        provenances: each run's folder, its provenance, and the fingerprint of the data that it is of.
 
     Raises:
         BadInput: a run used other data, or its provenance is missing or damaged.
@@ -180,7 +179,7 @@ def summarize(provenances: Mapping[Path, dict[str, Any] | None], fingerprint: st
     machines: dict[str, None] = {}
     commits: dict[str, None] = {}
     codes: dict[str, None] = {}
-    for folder, found in provenances.items():
+    for folder, found, fingerprint in provenances:
         try:
             for part in [found, *found.get("earlier", [])]:  # type: ignore[union-attr]  # None is caught below
                 _check_data(folder, part["data"]["fingerprint"], fingerprint)
@@ -208,6 +207,6 @@ def is_of_other_code(provenance: dict[str, Any] | None) -> bool:
 def _check_data(folder: Path, used: object, expected: str) -> None:
     if used != expected:
         raise BadInput(
-            f"{folder}: this run used the data {str(used)[:40]!r}, and the other runs used {expected!r}; "
+            f"{folder}: expected the images with fingerprint {expected!r}; this run used {str(used)[:40]!r}; "
             "runs on different data are not mixed"
         )

@@ -112,6 +112,8 @@ def keep_record(results: Path, experiment: Experiment, history: History, provena
         return
     with locked(folder):
         if is_longer():
+            # A history without a checkpoint, say: nothing relies on it, and it may be longer yet.
+            repair(folder, experiment, examine(folder, experiment))
             checkpoint.save_record(folder, Record(experiment.settings(), provenance, history))
             write_side_files(folder, experiment, history, provenance)
 

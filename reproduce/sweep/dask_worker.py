@@ -43,7 +43,7 @@ def run_task(task: Task) -> Outcome:
                 return Outcome(STOPPED)
             if found := why_unusable(task.marker, task.code, worker):
                 return Outcome(FAILED, found)
-            dataset = load_once(task.source)
+            dataset = load_once(task.source).of_seed(task.job.experiment.seed)
             # Training looks as well; here the message can say whose file it is.
             dataset.check(task.job.experiment.data_fingerprint, f"{task.source.data} on {worker.address}")
             return perform(task, dataset, lambda event: worker.log_event(task.sweep, event), is_stopping)

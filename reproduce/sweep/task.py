@@ -110,6 +110,7 @@ def perform(task: Task, dataset: Dataset, emit: Emit, is_stopping: Callable[[], 
     """Train a task's run, unless it is there, and report on the way.
 
     Args:
+        dataset: the run's own images.
         emit: called with (key, "epoch", text) for the report's line after each epoch, with (key, "line", text) for
             whatever else the run prints, and now and then with (key, "progress", epoch from 0, images done of it,
             images a second).

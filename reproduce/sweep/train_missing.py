@@ -116,7 +116,7 @@ def _train(wanted: Sequence[Job], missing: Sequence[Job], study: Study) -> None:
             dask_sweep.train(tasks, options, board)
         else:
             for task in tasks:
-                board.finish(task.job.key, perform(task, dataset, board.report))
+                board.finish(task.job.key, perform(task, dataset.of_seed(task.job.experiment.seed), board.report))
     _conclude(missing, board)
 
 

@@ -73,6 +73,24 @@ def test_the_first_images_are_taken_in_order(small_file):
         found.first(13, None)
 
 
+def test_each_seed_draws_its_own_training_images_where_there_are_more(small_file):
+    found = read(small_file)
+    part = found.first(5, 4)
+    np.testing.assert_array_equal(part.of_seed(0).x_train, found.x_train[:5])
+    # The same in every version and on every machine: the keys of runs come from it.
+    np.testing.assert_array_equal(part.of_seed(1).y_train, found.y_train[[1, 2, 3, 4, 10]])
+    for seed in (1, 2, 3):
+        drawn = part.of_seed(seed)
+        places = [int(np.flatnonzero((found.x_train == one).all((1, 2, 3)))[0]) for one in drawn.x_train]
+        assert len(set(places)) == 5
+        np.testing.assert_array_equal(drawn.y_train, found.y_train[places])
+        np.testing.assert_array_equal(drawn.x_test, part.x_test)
+        assert part.fingerprint_of_seed(seed) == drawn.fingerprint
+    assert len({part.fingerprint_of_seed(seed) for seed in range(4)}) == 4
+    for whole in (found, found.first(None, 4), found.first(12, 4)):
+        assert whole.fingerprint_of_seed(3) == whole.fingerprint
+
+
 SPOILT = {
     "missing key": ("X_test", None, r"expected a data set X_test; found X_train, Y_test, Y_train"),
     "wrong shape": ("X_train", np.zeros((12, 32, 32, 3), np.uint8), r"X_train: expected shape \(N, 3, 32, 32\)"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from figures.figure import made_from
-from figures.nearness import nearness_picture, overlay_picture, pairs_of
+from figures.nearness import nearness_picture, overlay_picture, pairs_of, trained_in_words
 from figures.publish import exchange, headline
 from figures.publish import folder as publication
 from figures.publish.runs import restore_runs
@@ -244,7 +244,10 @@ def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_pat
     sections = re.findall(r'<section id="([^"]*)"', shown)
     assert sections[:4] == ["summary", "nearness", "settings", "claims"]
     assert '<img src="nearness.png"' in shown
-    assert f"{len(near)} of the report&#x27;s 39 curves are trained to at least half of their epochs" in shown
+    trained = (
+        f"{len(near)} of the report&#x27;s 39 curves are trained at its own scale, to at least half of their epochs"
+    )
+    assert trained in shown
     (row,) = re.findall(r"<tr>(?:(?!</tr>).)*figure 6, max pooling, Adam<(?:(?!</tr>).)*</tr>", shown)
     assert re.findall(r">([^<]+)<", row) == [
         *("figure 6, max pooling, Adam", "train error (%)", "15 of 15", "2.0", "+2.0", "10.0", "12.0"),
@@ -653,9 +656,9 @@ def test_published_runs_are_looked_through_where_there_is_no_checksum_yet(publis
     before = (tmp_path / "out" / name).read_text()
     edit(tmp_path / "out" / name, change)
     with pytest.raises(BadInput, match=f"run [0-9a-f]{{16}}: {message}"):
-        restore_runs(tmp_path / "out", again.store, REAL.fingerprint)
+        restore_runs(tmp_path / "out", again.store, REAL.fingerprint_of_seed)
     (tmp_path / "out" / name).write_text(before)
-    restore_runs(tmp_path / "out", again.store, REAL.fingerprint)
+    restore_runs(tmp_path / "out", again.store, REAL.fingerprint_of_seed)
 
 
 def test_published_runs_published_again_are_the_same_to_the_last_digit(tmp_path):
@@ -680,10 +683,17 @@ def test_published_runs_published_again_are_the_same_to_the_last_digit(tmp_path)
                 assert path.read_bytes() == second, path
 
 
+def test_how_far_curves_are_trained_is_told_in_words():
+    where = "trained at its own scale, to"
+    assert trained_in_words([(20, 20), (12, 12)]) == f"All 2 of the report's curves are {where} their ends"
+    some = f"2 of the report's 3 curves are {where} at least half of their epochs"
+    assert trained_in_words([(20, 20), (10, 20), (9, 20)]) == some
+
+
 @pytest.mark.parametrize("profile", PUBLISHED)
 def test_what_is_published_has_checksums_that_hold(profile, tmp_path):
     folder = ROOT / "docs" / "results" / profile
     fingerprint = json.loads((folder / "summary.json").read_text())["data_fingerprint"]
     assert all(row["checksum"] for row in rows(folder / "runs.csv"))
-    restore_runs(folder, tmp_path, fingerprint)
+    restore_runs(folder, tmp_path, lambda seed: fingerprint)
     assert len(list((tmp_path / "runs").iterdir())) == json.loads((folder / "summary.json").read_text())["runs"]

@@ -85,11 +85,11 @@ def test_a_run_of_other_code_is_named_where_it_is_used_again(trained, capsys):
 def test_runs_of_different_code_in_one_figure_are_warned_of(trained, tmp_path):
     study, wanted = trained
     one = study.state(wanted.experiment).provenance
-    found = provenance.summarize(
-        {tmp_path / "a": one, tmp_path / "b": {**one, "code": "0123456789ab"}}, study.dataset.fingerprint
-    )
+    other = {**one, "code": "0123456789ab"}
+    data = study.dataset.fingerprint
+    found = provenance.summarize([(tmp_path / "a", one, data), (tmp_path / "b", other, data)])
     assert any("0123456789ab" in sentence for sentence in found.warnings())
-    assert not provenance.summarize({tmp_path / "a": one}, study.dataset.fingerprint).warnings()
+    assert not provenance.summarize([(tmp_path / "a", one, data)]).warnings()
 
 
 def test_what_a_run_loads_is_in_the_digest_unless_no_number_depends_on_it():

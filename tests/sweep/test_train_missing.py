@@ -14,14 +14,16 @@ import psutil
 import pytest
 from dask import config
 
+from figures.figure import made_from
 from reproduce.data.dataset import synthetic
+from reproduce.data.hdf5 import write_hdf5
 from reproduce.errors import BadInput, Failure
 from reproduce.profiles import Options
 from reproduce.store import runs, training_run
 from reproduce.store.history import has_diverged
 from reproduce.study import Study
 from reproduce.sweep import dask_cluster, dask_sweep
-from reproduce.sweep.jobs import in_order, operations_of, without_repeats
+from reproduce.sweep.jobs import Job, in_order, operations_of, without_repeats
 from reproduce.sweep.progress import Board
 from reproduce.sweep.task import DIVERGED, DONE, FAILED, perform
 from reproduce.sweep.train_missing import check, train_missing
@@ -44,6 +46,7 @@ from tests.helpers.clusters import (
     tasks_of,
     when,
 )
+from tests.helpers.processes import run_python
 from tests.helpers.stored import provenance_of
 
 
@@ -282,6 +285,43 @@ def test_two_processes_give_the_same_numbers_as_one(in_one_process, tmp_path):
     assert [path.name for path in (tmp_path / "results").iterdir() if path.name.startswith(".")] == []
     again = figure_2(tmp_path, "--jobs=2")
     assert "3 runs wanted, 3 already trained" in again.stdout
+
+
+def test_each_seed_s_own_images_are_the_same_in_this_process_and_in_others(tmp_path, capsys):
+    more = synthetic(clusters.SIZES[0] + 40, clusters.SIZES[1])
+    parts = {"X_train": more.x_train, "Y_train": more.y_train, "X_test": more.x_test, "Y_test": more.y_test}
+    write_hdf5(tmp_path / "more.hdf5", parts, "made up")
+    options = Options(
+        data=str(tmp_path / "more.hdf5"),
+        train_size=clusters.SIZES[0],
+        test_size=clusters.SIZES[1],
+        batch_size=20,
+        width=0.125,
+        epochs=1,
+        seeds=3,
+        engine="chainer",
+    )
+    found = {}
+    for jobs in (None, 2):
+        study = Study.of(replace(options, jobs=jobs, results=str(tmp_path / f"{jobs}")))
+        wanted = [Job(one, 1, f"seed {one.seed}") for one in study.experiments({"blocks": ((1, 4),)})]
+        train_missing(wanted, study)
+        # Whatever was trained on other images than its seed's would be refused here.
+        study.origins(one.experiment for one in wanted)
+        used = {provenance_of(runs.run_folder(study.store, one.experiment))["data"]["fingerprint"] for one in wanted}
+        assert used == {study.dataset.fingerprint_of_seed(seed) for seed in range(3)}
+        assert len(used) == 3
+        assert "training (each seed's own) and" in made_from(study, [1])
+        found[jobs] = [numbers(history_of(study.store, one)) for one in wanted]
+    # Processes with one thread and with two add in another order.
+    np.testing.assert_allclose(found[None], found[2], rtol=1e-3)
+    out = tmp_path / "train"
+    names = ("data", "train_size", "test_size", "engine")
+    sizes = [f"--{name.replace('_', '-')}={getattr(options, name)}" for name in names]
+    settings = ["--blocks=1x4", "--width=0.125", "--batch-size=20", "--epochs=1", "--profile=quick", "--seed=2"]
+    done = run_python("-m", "reproduce", "train", f"--out={out}", *sizes, *settings, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(numbers(runs.read_history(out)), found[None][2], rtol=1e-3)
 
 
 def test_a_local_cluster_listens_on_loopback_only(two_workers):
