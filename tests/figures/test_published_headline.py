@@ -110,34 +110,23 @@ def compared(ours):
 
 
 def test_the_orders():
-    (profile,) = said(r"In the smaller profile \[(\w+)\]")
-    full, small = compared(own_scale()), compared(curves_of(f"docs/results/{profile}/figure-*.csv"))
+    """No smaller profile is told of: each panel has all of its curves at the report's own scale."""
+    full = compared(own_scale())
     table = README[: README.index("end of results")]
-    assert len(small) == 14 and len(full) > 1
-    for panel in small:
-        order = full.get(panel, small[panel])[0]
-        cells = []
-        for orders in (full, small):
-            if panel not in orders:
-                cells.append("")
-                continue
-            theirs, ours, marks, cut = orders[panel]
-            shown = "the same" if ours == theirs == order else ", ".join(ours)
-            cells.append(f"{shown}{marks}{cut if orders is full else ''}")
+    assert len(full) == 14 and "In the smaller profile" not in table
+    for panel, (order, ours, marks, cut) in full.items():
+        cell = ("the same" if ours == order else ", ".join(ours)) + marks + cut
         end = min(max(curve) for curve in REPORT[panel].values())
         at_the_end = best_first({name: curve[end] for name, curve in REPORT[panel].items()}, panel[2])
         report = ", ".join(order) + (f"; at its end {', '.join(at_the_end)}" if at_the_end != order else "")
-        form = rf"^\| {panel[0]} [^|]*\| {report} \| {re.escape(cells[0])} \| [^|]* \| {re.escape(cells[1])} \|$"
+        form = rf"^\| {panel[0]} [^|]*\| {report} \| {re.escape(cell)} \| [^|]* \|$"
         assert re.search(form, table, re.MULTILINE), form
-    for orders, start in (
-        (full, "At the report's own scale, our curves come in the report's order in"),
-        (small, r"In the smaller profile \S+ they do in"),
-    ):
-        agree = sum(ours == theirs for theirs, ours, *_ in orders.values())
-        clearly = sum(ours == theirs and not marks for theirs, ours, marks, _ in orders.values())
-        chance = sum(1 / math.factorial(len(theirs)) for theirs, *_ in orders.values())
-        form = rf"{start} (\d+) of (\d+) panels \(by chance: about (\d+)\), in (\d+) of them clearly"
-        assert said(form) == (str(agree), str(len(orders)), f"{chance:.0f}", str(clearly))
+    agree = sum(ours == theirs for theirs, ours, *_ in full.values())
+    clearly = sum(ours == theirs and not marks for theirs, ours, marks, _ in full.values())
+    chance = sum(1 / math.factorial(len(theirs)) for theirs, *_ in full.values())
+    start = "At the report's own scale, our curves come in the report's order in"
+    form = rf"{start} (\d+) of (\d+) panels \(by chance: about (\d+)\), in (\d+) of them clearly"
+    assert said(form) == (str(agree), str(len(full)), f"{chance:.0f}", str(clearly))
     chosen = {
         (int(row["figure"]), row["panel"], row["quantity"])
         for row in rows(RESULTS / "full/nearness.csv")
@@ -248,12 +237,13 @@ def test_what_is_said_in_short():
     assert [claim for claim, decision in by_the_report.items() if decision == "does not hold"] == ["others-max"]
 
 
-def test_the_train_errors_that_nearness_lists():
+def test_the_numbers_that_nearness_lists():
     """Every list of three or more numbers is the beginning of a published run, or of one of the report's curves."""
     text = re.sub(r"\s+", " ", (ROOT / "docs/nearness.md").read_text(encoding="utf-8").partition("<!-- results")[0])
     runs = defaultdict(list)
     for row in rows(RESULTS / "full/histories.csv"):
         runs[row["key"]].append(100 - float(row["train_accuracy"]))
+        runs[row["key"], "test"].append(float(row["test_accuracy"]))
     reports = [list(curve.values()) for panel in REPORT.values() for curve in panel.values()]
     beginnings = [[f"{value:.1f}" for value in values] for values in (*runs.values(), *reports)]
     lists = [found.split(", ") for found in re.findall(r"\d+\.\d(?:, \d+\.\d){2,}", text)]
