@@ -96,14 +96,15 @@ class Measured:
         return sum(curve.diverged() for curve in self.curves.values())
 
     def sample(self, left_out: int | None = None) -> Sample:
-        """The effects, perhaps without one seed, or one round, by its place."""
+        """The effects, perhaps without one seed, or one round, by its number."""
         comparison = self.comparison
         if self.rounds:
             # As logarithms: half and double are equally far from 1, and so is their noise.
             ratios = np.log(comparison.effect({role: _without(v, left_out) for role, v in self.rounds.items()}))
             low, high = (math.log(bound) for bound in comparison.claimed)
             return Sample(ratios, (low, high))
-        curves = {role: one._replace(values=_without(one.values, left_out)) for role, one in self.curves.items()}
+        place = self.seeds.index(left_out) if left_out in self.seeds else None
+        curves = {role: one._replace(values=_without(one.values, place)) for role, one in self.curves.items()}
         if not len(next(iter(curves.values())).values):
             return Sample(np.zeros(0), comparison.claimed)
         variance = noise_variance(
@@ -114,8 +115,8 @@ class Measured:
         return Sample(comparison.effect(curves), comparison.claimed, variance, group)
 
 
-def _without(values: np.ndarray, left_out: int | None) -> np.ndarray:
-    return values if left_out is None or left_out >= len(values) else np.delete(values, left_out, axis=0)
+def _without(values: np.ndarray, place: int | None) -> np.ndarray:
+    return values if place is None or place >= len(values) else np.delete(values, place, axis=0)
 
 
 @dataclass(frozen=True)
@@ -329,17 +330,17 @@ def decide_all(claims: Iterable[Claim], study: Study, times: Times, shown: Seque
     everything = [one for of_claim in by_claim for one in of_claim]
     comparisons = len({one.identity for one in everything if one.value is None})
     estimates = estimate_all(everything, comparisons)
-    most = max(_repeats(one) for one in everything)
-    without = [estimate_all(everything, comparisons, left_out) for left_out in range(most)]
+    numbers = set().union(*map(_numbers, everything))
+    without = {number: estimate_all(everything, comparisons, number) for number in numbers}
     return [
         _decision(claim, found, estimates, without, comparisons, spread)
         for claim, found in zip(claims, by_claim, strict=True)
     ]
 
 
-def _repeats(one: Measured) -> int:
-    """How many seeds or rounds it has."""
-    return max([len(one.seeds), *map(len, one.rounds.values())])
+def _numbers(one: Measured) -> set[int]:
+    """The numbers of its seeds, or of its rounds."""
+    return {*one.seeds, *(number for of_role in one.rounds.values() for number in range(len(of_role)))}
 
 
 def _estimate_of(one: Measured, estimates: Mapping[object, Estimate]) -> Estimate:
@@ -373,7 +374,7 @@ def _decision(
     claim: Claim,
     found: Sequence[Measured],
     estimates: Mapping[object, Estimate],
-    without: Sequence[Mapping[object, Estimate]],
+    without: Mapping[int, Mapping[object, Estimate]],
     comparisons: int,
     spread: Spread,
 ) -> Decision:
@@ -382,8 +383,8 @@ def _decision(
     outcomes_deciding = [outcome for outcome in outcomes if outcome.comparison.decides]
     verdict, evidence = verdict_of(deciding, estimates, comparisons)
     decisive = outcomes_deciding[evidence.weakest]
-    repeats = min(map(_repeats, deciding))
-    stable = [verdict_of(deciding, one, comparisons)[0] == verdict for one in without[:repeats]]
+    common = set.intersection(*map(_numbers, deciding))
+    stable = [verdict_of(deciding, without[number], comparisons)[0] == verdict for number in common]
     notes = [decisive.note]
     if verdict == NOT_TESTED:
         notes = list(dict.fromkeys(o.note for one, o in zip(found, outcomes, strict=True) if one.is_missing))

@@ -345,6 +345,21 @@ def test_a_verdict_says_how_it_stands_without_one_seed(tmp_path):
     assert found["dropout-train-error"].stable == 4
 
 
+def test_a_seed_is_left_out_by_its_number(tmp_path):
+    """Comparisons of one claim may lack different seeds: without seed 2, each of them is without the same one."""
+    chosen = made_up.options(tmp_path)
+    fill(chosen, errors_as_claimed)
+    study = Study(chosen, MANY_IMAGES)
+    (comparison,) = next(claim for claim in CLAIMS if claim.id == "tuning").comparisons
+    made_up.lose(tmp_path, study.experiment(FIGURES[10].curve("", "after tuning").settings, 1))
+    shown = regime.train_curves(SERIES)
+    found = decide.measure(comparison, study, NO_TIMES, shown, spread_of(study, SERIES))
+    assert found.seeds == (0, 2, 3)
+    effects = found.sample().effects
+    for number, kept in ((0, [1, 2]), (1, [0, 1, 2]), (2, [0, 2]), (3, [0, 1])):
+        np.testing.assert_array_equal(found.sample(number).effects, effects[kept])
+
+
 def test_the_report_s_own_curves_decide_as_they_show(as_claimed):
     decided = {claim: as_claimed[claim].report_decision for claim in IDS}
     assert {claim for claim in IDS if decided[claim] == DOES_NOT_HOLD} == {"others-max"}
