@@ -118,9 +118,8 @@ def made_from(study: Study, epochs: Iterable[int]) -> str:
     lengths = sorted(set(epochs))
     between = " to " if len(lengths) > 2 else " or "
     trained = f"{between.join(dict.fromkeys(map(str, (lengths[0], lengths[-1]))))} epoch{'s' * (lengths != [1])}"
-    drawn = " (each seed's own)" if study.draws_images else ""
     return (
-        f"Ours: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training{drawn} and "
+        f"Ours: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training{study.draws} and "
         f"{len(dataset.y_test):,} test images, {trained}, {seeds}."
     )
 

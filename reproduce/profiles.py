@@ -82,7 +82,7 @@ class Options:
     seeds: int | None = option(None, whole_number(1, 1000), "runs of each network, seeds 0, 1, ...")
     epochs: int | None = option(None, whole_number(1, 10_000), "epochs of every run")
     train_size: int | None = option(
-        None, whole_number(1, 10_000_000), "training images: seed 0 takes the first ones, any other seed draws its own"
+        None, whole_number(1, 10_000_000), "training images; where there are more, each seed from 1 on draws its own"
     )
     test_size: int | None = option(
         None, whole_number(1, 10_000_000), "number of test images, from the start of the file"

@@ -99,9 +99,9 @@ class Study:
         write_json(path, now)
 
     @property
-    def draws_images(self) -> bool:
-        """Whether its seeds train on different images: there are several, and more images than they take."""
-        return self.scale.seeds > 1 and self.dataset.whole is not None
+    def draws(self) -> str:
+        """What is to be said behind the number of training images, if its seeds train on different ones."""
+        return " (each seed draws its own)" if self.scale.seeds > 1 and self.dataset.whole else ""
 
     @property
     def is_report_scale(self) -> bool:

@@ -125,7 +125,7 @@ def _tables() -> list[str]:
 def _provenance(content: Content, place: Place) -> list[str]:
     scale, dataset, found = content.study.scale, content.study.dataset, content.origins
     epochs = str(scale.epochs) if scale.epochs else "as many as the report's curves"
-    drawn = " (each seed's own)" if content.study.draws_images else ""
+    drawn = content.study.draws
     rows = [
         ("profile", content.study.options.profile),
         ("data", dataset.name),

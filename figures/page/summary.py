@@ -31,8 +31,8 @@ def opening(content: Content) -> list[str]:
         html.paragraph(
             f"{len(content.pictures)} of the report's {len(FIGURES) + 1} figures and {tested} of its "
             f"{len(content.decisions)} claims, made again with its own network in Chainer: {study.options.profile} "
-            f"profile, {dataset.name}, {len(dataset.y_train):,} training and {len(dataset.y_test):,} test images, "
-            f"{width}{_seeds_of_figures(content)}.",
+            f"profile, {dataset.name}, {len(dataset.y_train):,} training{study.draws} and {len(dataset.y_test):,} test "
+            f"images, {width}{_seeds_of_figures(content)}.",
             "lead",
         )
     )

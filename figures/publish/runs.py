@@ -122,16 +122,22 @@ def restore_runs(published: Path, store: Path, fingerprint_of_seed: Callable[[in
 
     Args:
         published: the folder that has it, if there is one.
-        fingerprint_of_seed: of the images of a seed's runs; runs on others stay out.
+        fingerprint_of_seed: of the images of a seed's runs.
 
     Raises:
-        BadInput: its files do not fit together, or not to this version, or are not what was published.
+        BadInput: its files do not fit together, or not to this version, or are not what was published, or a run is of
+            other images: it would be lost where the new publication takes the old one's place.
     """
     try:
         # All of it is checked before any of it is taken.
-        for experiment, history, provenance in list(_published(published)):
-            if experiment.data_fingerprint == fingerprint_of_seed(experiment.seed):
-                keep_record(store, experiment, history, provenance)
+        found = list(_published(published))
+        for experiment, _, _ in found:
+            if experiment.data_fingerprint != fingerprint_of_seed(experiment.seed):
+                raise ValueError(
+                    f"run {experiment.key}: is of other images than runs of seed {experiment.seed} are now"
+                )
+        for experiment, history, provenance in found:
+            keep_record(store, experiment, history, provenance)
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{published}: expected {RUNS} and {HISTORIES} as `publish` writes them: {error}") from None
 

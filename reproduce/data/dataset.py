@@ -106,7 +106,7 @@ class Dataset:
             self.y_test[:test_size],
             self.name,
             self.is_synthetic,
-            None if train_size in (None, len(self.y_train)) else self,
+            self.whole or (None if train_size in (None, len(self.y_train)) else self),
         )
 
     def of_seed(self, seed: int) -> "Dataset":

@@ -182,7 +182,7 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
     warning = (
         "**These are results on SYNTHETIC DATA: they say nothing about the report.** " if dataset.is_synthetic else ""
     )
-    sizes = f"{len(dataset.y_train):,} training and {len(dataset.y_test):,} test images"
+    sizes = f"{len(dataset.y_train):,} training{study.draws} and {len(dataset.y_test):,} test images"
     lines = [
         "# Settings that the report does not state",
         "",
@@ -260,7 +260,7 @@ def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
         "✓: nearest in the mean of a question's curves; several where they differ by less than the accuracy of "
         "the curves. "
         "Gap: mean distance from the report's curve, in points, over the epochs that candidates are compared on.",
-        f"Ours: {options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images, "
+        f"Ours: {options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images{study.draws}, "
         f"{counted(scale.seeds, 'seed')}.",
     ]
     return candidates_picture("Which setting comes nearest to the report's curves?", panels, caption)

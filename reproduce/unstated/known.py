@@ -41,7 +41,12 @@ KNOWN = (
     ),
     Known("which curves are one run", "figures 6, 7, 9 and 10 share the baseline", SCRIPTS, "ConvNet/code/plotData.py"),
     Known("figure 8's 3x3 curve is not the baseline", "a run of its own, 'convA'", SCRIPTS, "ConvNet/code/plotData.py"),
-    Known("optimizer of x3 in figures 2 and 3", "the baseline's; not settled", INFERRED, "depth"),
+    Known(
+        "optimizer of x3 in figures 2 and 3",
+        "the baseline's; not settled: two of our runs without batch normalization, of one seed, lie 5.7 points apart",
+        INFERRED,
+        "depth",
+    ),
     Known(
         "network and optimizer of figures 4 and 5",
         "the baseline's, since figure 5's 'dropout 0.25' has the baseline's ratio; not settled",
@@ -73,7 +78,7 @@ KNOWN = (
     Known(
         "the tuned model of figure 10",
         "ratio 0.4, since section 8's listing has it, and the four copies of section 6; not settled: over its first "
-        "four epochs the report's curve rises as our run without copies does, and then as ours with them",
+        "four epochs the report's curve rises as our run without copies does (ratio 0.25), and then jumps",
         ASSUMED,
         "tuned",
     ),

@@ -360,6 +360,19 @@ def test_a_seed_is_left_out_by_its_number(tmp_path):
         np.testing.assert_array_equal(found.sample(number).effects, effects[kept])
 
 
+def test_without_a_seed_all_comparisons_of_a_claim_are_without_the_same_one(tmp_path):
+    chosen = made_up.options(tmp_path)
+    study = Study(chosen, MANY_IMAGES)
+    less, more = (FIGURES[4].curve("", name).settings for name in ("dropout 0.3", "dropout 0.4"))
+    # Seed 3 alone is against the claim, in both of its comparisons, one of which lacks seed 1.
+    odd = {study.experiment(less, 3).key: (20.0, 30.0), study.experiment(more, 3).key: (27.0, 30.0)}
+    fill(chosen, lambda e: odd.get(e.key) or errors_as_claimed(e))
+    made_up.lose(tmp_path, study.experiment(more, 1))
+    found = verdicts(chosen)["dropout-train-error"]
+    assert found.verdict == INCONCLUSIVE, found.note
+    assert (found.stable, found.left_out) == (2, 3)
+
+
 def test_the_report_s_own_curves_decide_as_they_show(as_claimed):
     decided = {claim: as_claimed[claim].report_decision for claim in IDS}
     assert {claim for claim in IDS if decided[claim] == DOES_NOT_HOLD} == {"others-max"}

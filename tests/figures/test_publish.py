@@ -683,6 +683,30 @@ def test_published_runs_published_again_are_the_same_to_the_last_digit(tmp_path)
                 assert path.read_bytes() == second, path
 
 
+def test_runs_on_each_seed_s_own_images_are_published_again_from_what_is_published(tmp_path):
+    images = replace(made_up.synthetic(30, 10), name=REAL.name, is_synthetic=False).first(20, None)
+    options = made_up.options(tmp_path / "results", seeds=2)
+    for one in {job.key: job.experiment for job in made_up.jobs(options, images)}.values():
+        made_up.keep(tmp_path / "results", one, errors_as_claimed(one), images.of_seed(one.seed))
+    first, second = tmp_path / "first", tmp_path / "second"
+    publication.publish(first, Study(options, images))
+    assert {row["data_fingerprint"] for row in rows(first / "runs.csv")} == {
+        images.fingerprint_of_seed(0),
+        images.fingerprint_of_seed(1),
+    }
+    page = (first / "report.html").read_text()
+    assert "20 training (each seed draws its own) and 10 test images" in page
+    assert "data fingerprint (SHA-256 of the decoded arrays) of seed 0" in page
+    shutil.copytree(first, second)
+    again = replace(options, results=str(tmp_path / "empty"))
+    publication.publish(second, Study(again, images))
+    assert (second / "runs.csv").read_bytes() == (first / "runs.csv").read_bytes()
+    # Of these 20 images alone, seed 1 would have the same as seed 0.
+    with pytest.raises(BadInput, match="run [0-9a-f]{16}: is of other images than runs of seed 1 are now"):
+        publication.publish(second, Study(again, replace(images, whole=None)))
+    assert (second / "runs.csv").read_bytes() == (first / "runs.csv").read_bytes()
+
+
 def test_how_far_curves_are_trained_is_told_in_words():
     where = "trained at its own scale, to"
     assert trained_in_words([(20, 20), (12, 12)]) == f"All 2 of the report's curves are {where} their ends"

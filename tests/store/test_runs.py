@@ -223,6 +223,18 @@ class Killed(BaseException):
     """Ends training as a kill does: nothing is saved after it."""
 
 
+def test_a_history_without_a_checkpoint_is_set_aside_for_a_record(tmp_path):
+    """Nothing relies on it, and yet it may be all that somebody has of a longer run."""
+    wanted = job(synthetic(40, 20), epochs=2)
+    folder = runs.run_folder(tmp_path, wanted.experiment)
+    folder.mkdir(parents=True)
+    alone = history_bytes(made_up(3))
+    (folder / "history.csv").write_bytes(alone)
+    runs.keep_record(tmp_path, wanted.experiment, made_up(2), {"checksum": checksum_of({})})
+    assert state(tmp_path, wanted).history == made_up(2)
+    assert (folder / "history.csv.damaged").read_bytes() == alone
+
+
 def test_a_record_stays_until_a_checkpoint_has_as_many_epochs(tmp_path):
     """Whatever ends the longer run that makes way for it, and at whatever moment."""
     images = synthetic(40, 20)
