@@ -545,7 +545,8 @@ def test_the_full_profile_takes_the_nearest_candidates():
         experiment = Experiment.from_settings(
             {"data_fingerprint": images.fingerprint, "batch_size": full.scale.batch_size, **json.loads(row["settings"])}
         )
-        assert experiment == full.experiment(series.settings, 0), (row["question"], row["candidate"])
+        # Keys leave out what an optimizer does not have, as SGD has no momentum.
+        assert experiment.key == full.experiment(series.settings, 0).key, (row["question"], row["candidate"])
 
 
 def test_a_publication_gathers_what_several_machines_have_made(published, tmp_path):
