@@ -157,14 +157,16 @@ def difference_at_equal_updates(curves: Curves) -> np.ndarray:
     return found
 
 
-def range_difference(curves: Curves) -> np.ndarray:
-    """(S,) the range (highest minus lowest) over all curves `without ...`, minus that over all `with ...`, points."""
+def change_difference(curves: Curves) -> np.ndarray:
+    """(S,) how far `without larger` lies from `without smaller` at the end, minus the same of `with`, points.
+
+    Both changes have a sign: each counts as positive in the direction of its own mean over the seeds. Taken seed by
+    seed, a range or an absolute value, noise alone would be a change.
+    """
     end = {role: _at_end(values) for role, values in settled(curves).items()}
-    ranges = [
-        np.ptp(np.stack([values for role, values in end.items() if role.startswith(side)]), axis=0)
-        for side in ("without", "with ")
-    ]
-    return ranges[0] - ranges[1]
+    changes = [end[f"{side} larger"] - end[f"{side} smaller"] for side in ("without", "with")]
+    without, with_it = (change * (1 if change.mean() >= 0 else -1) for change in changes)
+    return without - with_it
 
 
 def noise_variance(

@@ -64,7 +64,7 @@ def errors_as_claimed(experiment):
     elif not experiment.batch_normalization:
         train += 25
         overfitting += 3
-        train += 20 * (experiment.learning_rate == 0.1) + 10 * abs(math.log2(experiment.initial_scale))
+        train += 20 * (experiment.learning_rate == 0.1) - 10 * math.log2(experiment.initial_scale)
     if experiment.augmentation == "report":
         train -= 15
     if experiment.optimizer == "RMSprop":
@@ -525,6 +525,21 @@ def test_gaps_are_taken_at_equal_train_accuracy():
         }
     )
     assert np.isnan(cannot_be_told).all()
+
+
+def test_a_change_has_the_direction_of_its_mean_so_that_noise_is_none():
+    def over_seeds(*ends):
+        return curve([40])._replace(values=np.array(ends, float)[:, None])
+
+    still = over_seeds(20, 20, 20, 20)
+    noisy = {"without smaller": over_seeds(25, 15, 25, 15), "without larger": over_seeds(15, 25, 15, 25)}
+    found = measures.change_difference({**noisy, "with smaller": still, "with larger": still})
+    assert found.mean() == 0
+    assert set(abs(found)) == {10}
+    # The one without falls by 8 points on average as weights grow, and the one with rises by 3.
+    without = {"without smaller": over_seeds(30, 30, 30, 30), "without larger": over_seeds(20, 20, 24, 24)}
+    found = measures.change_difference({**without, "with smaller": still, "with larger": over_seeds(23, 23, 23, 23)})
+    assert found.tolist() == [7, 7, 3, 3]
 
 
 def test_equal_updates_are_four_epochs_for_one():

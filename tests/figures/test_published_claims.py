@@ -106,13 +106,10 @@ def difference(curves):
     return end(values["more"]) - end(values["less"])
 
 
-def range_difference(curves):
+def change_difference(curves):
     ends = {role: end(v) for role, v in together(curves).items()}
-    spans = {}
-    for side in ("with", "without"):
-        of_side = np.array([v for role, v in ends.items() if role.split()[0] == side])
-        spans[side] = of_side.max(axis=0) - of_side.min(axis=0)
-    return spans["without"] - spans["with"]
+    without, with_it = (ends[f"{side} larger"] - ends[f"{side} smaller"] for side in ("without", "with"))
+    return without * np.sign(without.mean()) - with_it * np.sign(with_it.mean())
 
 
 def error_level(curves):
@@ -178,7 +175,7 @@ def growth_ratio(times):
 MEASURES = {
     f.__name__: f
     for f in (
-        *(difference, range_difference, epochs_gained, difference_at_equal_updates, gap_difference),
+        *(difference, change_difference, epochs_gained, difference_at_equal_updates, gap_difference),
         *(time_ratio, growth_ratio),
     )
 }
