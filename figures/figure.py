@@ -18,7 +18,7 @@ from reproduce.render.plotting import curves_picture, save_picture, stamp_of
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import check, train_missing
-from reproduce.text import counted
+from reproduce.text import counted, listed
 
 
 @dataclass(frozen=True)
@@ -262,7 +262,7 @@ def section_main(figures: Mapping[int, Figure], module: str) -> None:
 
     def main(arguments: list[str]) -> None:
         parser = parser_for(
-            f"python -m {module}", f"Regenerate figure {' and '.join(map(str, figures))} of the report."
+            f"python -m {module}", f"Regenerate figure {listed(list(map(str, figures)))} of the report."
         )
         parser.add_argument("numbers", nargs="*", type=int, metavar="NUMBER", help="figures to make (default: all)")
         add_options(parser, Options)

@@ -15,7 +15,7 @@ from reproduce.profiles import PROFILES, Options
 from reproduce.store.history import has_diverged
 from reproduce.study import Study
 from reproduce.sweep.train_missing import check
-from reproduce.text import counted, printable
+from reproduce.text import counted, listed, printable
 from reproduce.unstated.answers import answers_text, write_answers
 from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import infer, race
@@ -48,9 +48,7 @@ def train_command(arguments: list[str]) -> None:
     experiment = Experiment(**(options.scale().completed(settings) if profile else settings))
     for name in sorted(settings.keys() & set(SETTINGS)):
         if name not in OPTIMIZERS[experiment.optimizer].settings:
-            raise BadInput(
-                f"{name}: a setting of {' and '.join(users_of(name))}; the optimizer is {experiment.optimizer}"
-            )
+            raise BadInput(f"{name}: a setting of {listed(users_of(name))}; the optimizer is {experiment.optimizer}")
     check_device(options.device)
     resolve_engine(options.engine, options.device)
     make_folder(folder)

@@ -61,7 +61,7 @@ def resolve_engine(name: str, device: int) -> str:
 
 
 def packed(x: np.ndarray) -> np.ndarray:
-    """Images as uint8 where `unit_range` makes exactly the same of them again, and as they are where it does not.
+    """Images as uint8 where `to_unit_range` makes exactly the same of them again, and as they are where it does not.
 
     Args:
         x: (N, 3, 32, 32) float32 in [0, 1].
@@ -100,11 +100,6 @@ def send(device: "Device", array: np.ndarray) -> Any:
     if not is_gpu(device):
         return array
     return device.send(packed(array) if array.ndim == 4 else array)
-
-
-def unit_range(x_batch: Any) -> Any:
-    """A batch of images as float32 in [0, 1], whether it was packed or not; on the device that it lies on."""
-    return to_unit_range(x_batch) if x_batch.dtype == np.uint8 else x_batch
 
 
 def as_total(scalar: Any) -> Any:

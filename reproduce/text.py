@@ -50,6 +50,11 @@ def counted(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
+def listed(words: Sequence[str]) -> str:
+    """`A`, `A and B`, `A, B and C`."""
+    return ", ".join([*words[:-2], " and ".join(words[-2:])])
+
+
 def format_table(cells: Sequence[Sequence[str]], left: Sequence[int] = ()) -> str:
     """Rows of cells as text for a terminal.
 

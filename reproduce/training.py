@@ -10,7 +10,8 @@ import numpy as np
 from chainer import cuda
 from chainer.backend import Device
 
-from reproduce.devices import as_total, is_gpu, send, unit_range
+from reproduce.data.hdf5 import to_unit_range
+from reproduce.devices import as_total, is_gpu, send
 from reproduce.experiment import Experiment
 from reproduce.network import Conv_NN
 from reproduce.optimizers import build_optimizer
@@ -75,7 +76,7 @@ def Calculate_Test_Accuracy(
     test_loss_total = test_accuracy_total = 0.0
     with chainer.using_config("train", False), chainer.using_config("enable_backprop", False):
         for i in range(0, len(y_test), batch_size):
-            x_batch, y_batch = unit_range(x_test[i : i + batch_size]), y_test[i : i + batch_size]
+            x_batch, y_batch = to_unit_range(x_test[i : i + batch_size]), y_test[i : i + batch_size]
             loss, accuracy = model(x_batch, y_batch)
             test_loss_total += as_total(loss.array) * len(y_batch)
             test_accuracy_total += 100.0 * as_total(accuracy.array) * len(y_batch)
@@ -116,7 +117,7 @@ def train_epoch(
     order_there = send(model.device, order)
     for i in range(first_image, len(order), batch_size):
         chosen = order_there[i : i + batch_size]
-        x_batch, y_batch = unit_range(x_train[chosen]), y_train[chosen]
+        x_batch, y_batch = to_unit_range(x_train[chosen]), y_train[chosen]
         model.cleargrads()
         loss, accuracy = model(x_batch, y_batch)
         epoch_loss += as_total(loss.array)

@@ -15,7 +15,7 @@ from reproduce.render.comparison import cells_of, header, order_sentence
 from reproduce.render.html import Section
 from reproduce.render.tables import is_numeric
 from reproduce.study import Study
-from reproduce.text import duration, shown
+from reproduce.text import duration, listed, shown
 
 TITLE = "A course report on convolutional networks for CIFAR-10, reproduced"
 
@@ -140,9 +140,9 @@ def _provenance(content: Content, place: Place) -> list[str]:
         ("runs", f"{content.runs}"),
         ("time of all runs", duration(content.seconds)),
         ("engine and device", found.engines_text or "no run yet"),
-        ("machine", " and ".join(found.machines) or "no run yet"),
-        ("commit", " and ".join(found.commits) or "not in a checkout"),
-        *((name, " and ".join(versions)) for name, versions in found.versions),
+        ("machine", listed(found.machines) or "no run yet"),
+        ("commit", listed(found.commits) or "not in a checkout"),
+        *((name, listed(versions)) for name, versions in found.versions),
         ("this page", content.study.options.make_command("report")),
     ]
     return [

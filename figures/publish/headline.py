@@ -24,7 +24,7 @@ from reproduce.analysis.significance import (
 from reproduce.errors import BadInput
 from reproduce.files import write_atomically
 from reproduce.render.tables import markdown_rows
-from reproduce.text import counted
+from reproduce.text import counted, listed
 
 BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
 END = "<!-- end of results -->"
@@ -185,7 +185,7 @@ def _shortfall(row: dict[str, str]) -> float:
 
 def _scale(summary: dict[str, Any], seeds: str) -> str:
     """`quick profile, ..., 2,000 training images, ..., 3 seeds`."""
-    engines = f", {' and '.join(summary['engines'])}" if summary["engines"] else ""
+    engines = f", {listed(summary['engines'])}" if summary["engines"] else ""
     return (
         f"{summary['profile']} profile, {summary['data']}, {summary['train_images']:,} training and "
         f"{summary['test_images']:,} test images, width {summary['width']:g}, batch size {summary['batch_size']}, "

@@ -49,7 +49,8 @@ class Dataset:
         y_train, y_test: (N,) int32, 0 to 9.
         name: what captions call it.
         is_synthetic: whether it is the procedural stand-in.
-        whole: the set that these are a choice of, if they do not have all its training images.
+        whole: all training images and labels, if these are a choice of them; images as their file has them, (N, 3, 32,
+            32) uint8 or float32.
     """
 
     x_train: np.ndarray
@@ -58,7 +59,7 @@ class Dataset:
     y_test: np.ndarray
     name: str
     is_synthetic: bool = False
-    whole: "Dataset | None" = field(default=None, repr=False)
+    whole: tuple[np.ndarray, np.ndarray] | None = field(default=None, repr=False)
     _fingerprints: dict[int, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @cached_property
@@ -85,29 +86,18 @@ class Dataset:
             )
 
     def first(self, train_size: int | None, test_size: int | None) -> "Dataset":
-        """The first images of each part, in the file's order; None keeps all.
+        """The first images of each part; None keeps all.
 
         Raises:
             BadInput: there are fewer images than asked for.
         """
-        for option, size, present in (
-            ("train_size", train_size, len(self.y_train)),
-            ("test_size", test_size, len(self.y_test)),
-        ):
-            if size is not None and size > present:
-                raise BadInput(
-                    f"{option}: {size} images wanted, and {self.name} has {present}; "
-                    f"{option.upper()}={present} takes them all"
-                )
-        return Dataset(
-            self.x_train[:train_size],
-            self.y_train[:train_size],
-            self.x_test[:test_size],
-            self.y_test[:test_size],
-            self.name,
-            self.is_synthetic,
-            self.whole or (None if train_size in (None, len(self.y_train)) else self),
-        )
+        train = self.whole or (self.x_train, self.y_train)
+        return _first((*train, self.x_test, self.y_test), self.name, self.is_synthetic, train_size, test_size)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that all these images take."""
+        return sum(images.nbytes for images in (self.x_train, self.x_test, *(self.whole or ())[:1]))
 
     def of_seed(self, seed: int) -> "Dataset":
         """The images of a seed's runs: where there are more training images, each seed from 1 on draws as many of them.
@@ -116,9 +106,10 @@ class Dataset:
         """
         if self.whole is None or seed == 0:
             return self
-        drawn = np.random.RandomState(seed).permutation(len(self.whole.y_train))[: len(self.y_train)]
+        images, labels = self.whole
+        drawn = np.random.RandomState(seed).permutation(len(labels))[: len(self.y_train)]
         drawn.sort()
-        return replace(self, x_train=self.whole.x_train[drawn], y_train=self.whole.y_train[drawn], whole=None)
+        return replace(self, x_train=to_unit_range(images[drawn]), y_train=labels[drawn], whole=None)
 
     def fingerprint_of_seed(self, seed: int) -> str:
         """The fingerprint of a seed's images. They are drawn for it once, and not kept."""
@@ -127,12 +118,42 @@ class Dataset:
         return self._fingerprints[seed]
 
 
-def read(path: str | Path) -> Dataset:
+def read(path: str | Path, train_size: int | None = None, test_size: int | None = None) -> Dataset:
     """Read CIFAR-10 from the course's HDF5 file, an official archive, or an unpacked official archive.
 
+    Args:
+        train_size, test_size: how many images to take of each part, the first in the file's order; None takes all.
+
     Raises:
-        BadInput: the file is missing, damaged, or holds something else; the message says what and where.
+        BadInput: the file is missing, damaged, or holds something else, or fewer images than asked for; the message
+            says what and where.
     """
+    arrays, name, is_synthetic = _read(path)
+    return _first(arrays, name, is_synthetic, train_size, test_size)
+
+
+def _first(arrays: Arrays, name: str, is_synthetic: bool, train_size: int | None, test_size: int | None) -> Dataset:
+    """The data set of the first images. Only these are made float32; the others may stay four times as small."""
+    x_train, y_train, x_test, y_test = arrays
+    for option, size, labels in (("train_size", train_size, y_train), ("test_size", test_size, y_test)):
+        if size is not None and size > len(labels):
+            raise BadInput(
+                f"{option}: {size} images wanted, and {name} has {len(labels)}; "
+                f"{option.upper()}={len(labels)} takes them all"
+            )
+    return Dataset(
+        to_unit_range(x_train[:train_size]),
+        y_train[:train_size],
+        to_unit_range(x_test[:test_size]),
+        y_test[:test_size],
+        name,
+        is_synthetic,
+        None if train_size in (None, len(y_train)) else (x_train, y_train),
+    )
+
+
+def _read(path: str | Path) -> tuple[Arrays, str, bool]:
+    """The four arrays of `Arrays`, images as the file has them; its name for captions; whether it is synthetic."""
     path = Path(path)
     try:
         mode = path.stat().st_mode
@@ -141,9 +162,8 @@ def read(path: str | Path) -> Dataset:
         if stat.S_ISDIR(mode) and not is_unpacked_archive(path):
             raise BadInput(f"{path}: expected a folder with data_batch_1.bin or data_batch_1; found {_found(path)}")
         if stat.S_ISDIR(mode) or is_archive(path):
-            x_train, y_train, x_test, y_test = read_archive(path)
             name = OFFICIAL_NAME if are_sums_known(path) else "CIFAR-10 (folder, sums not checked)"
-            return Dataset(to_unit_range(x_train), y_train, to_unit_range(x_test), y_test, name)
+            return read_archive(path), name, False
         if not h5py.is_hdf5(path):
             with path.open("rb") as stream:
                 found = stream.read(8)
@@ -154,7 +174,7 @@ def read(path: str | Path) -> Dataset:
         parts, source, is_synthetic = read_hdf5(path)
         # A file's name may hold anything at all, and goes into captions, tables and files.
         name = SYNTHETIC_NAME if is_synthetic else source or printable(path.name)
-        return Dataset(parts["X_train"], parts["Y_train"], parts["X_test"], parts["Y_test"], name, is_synthetic)
+        return (parts["X_train"], parts["Y_train"], parts["X_test"], parts["Y_test"]), name, is_synthetic
     except FileNotFoundError:
         raise BadInput(f"{path}: no such file; expected CIFAR-10 as HDF5 or as an official archive") from None
     except OSError as error:
@@ -254,4 +274,4 @@ def load(data: str | None, train_size: int | None, test_size: int | None, may_be
             data = "synthetic"
     if data == "synthetic":
         return synthetic(train_size or SYNTHETIC_SIZES[0], test_size or SYNTHETIC_SIZES[1])
-    return read(data).first(train_size, test_size)
+    return read(data, train_size, test_size)

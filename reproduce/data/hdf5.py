@@ -7,6 +7,7 @@ import shlex
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -43,8 +44,8 @@ def read_hdf5(path: Path) -> tuple[dict[str, np.ndarray], str, bool]:
     """Read and check the four arrays.
 
     Returns:
-        X_train and X_test (N, 3, 32, 32) float32 in [0, 1] and Y_train and Y_test (N,) int32, by name; what the file
-        says it is, "" if nothing; whether it says that it is synthetic.
+        X_train and X_test (N, 3, 32, 32), uint8 or float32 in [0, 1], and Y_train and Y_test (N,) int32, by name; what
+        the file says it is, "" if nothing; whether it says that it is synthetic.
 
     Raises:
         BadInput: says which key, what was expected and what was found.
@@ -174,14 +175,12 @@ def _read_labels(path: Path, y: h5py.Dataset) -> np.ndarray:
 
 
 def _read_images(path: Path, x: h5py.Dataset) -> np.ndarray:
-    images = np.empty(x.shape, np.float32)
+    images = np.empty(x.shape, np.uint8 if x.dtype == np.uint8 else np.float32)
     for place in _pieces(x):
         values = x[place]
-        if values.dtype == np.uint8:
-            images[place] = to_unit_range(values)
-        else:
+        if images.dtype != np.uint8:
             _check_range(path, x, values, 0, 1, [side.start for side in place])
-            images[place] = values
+        images[place] = values
     return images
 
 
@@ -228,9 +227,13 @@ def _line(path: Path, found: h5py.Dataset, expression: str) -> str:
     return f"; to mend the file: python -c {shlex.quote(code)}"
 
 
-def to_unit_range(images: np.ndarray) -> np.ndarray:
-    """uint8 images as float32 in [0, 1], as the course's file has them."""
-    return images.astype(np.float32) / np.float32(255)
+def to_unit_range(images: Any) -> Any:
+    """uint8 images as float32 in [0, 1], as the course's file has them; float32 images as they are. NumPy or CuPy."""
+    if images.dtype != np.uint8:
+        return images
+    floats = images.astype(np.float32)
+    floats /= np.float32(255)  # in place: all images at once are 0.7 GB
+    return floats
 
 
 def _attribute(file: h5py.File, name: str, kinds: str) -> object:

@@ -198,16 +198,16 @@ class Totals(NamedTuple):
 def totals_of(plan: Plan, study: Study) -> Totals:
     """What the missing runs take together; all 0 if there are none."""
     missing, dataset, options = plan.missing, study.dataset, study.options
-    sizes = len(dataset.y_train), len(dataset.y_test)
+    images = len(dataset.y_train)
     # A run that only has a damaged file to mend may have more epochs than are wanted, and has none left.
     share = {job.key: max(0.0, 1 - plan.done[job.key] / job.epochs) for job in missing}
     # Of a cluster's workers, not of this machine: `fast` is what they have, or they refuse.
     is_unfolding = options.device < 0 and options.engine != "fast" and engine.resolve(options.engine) == "chainer"
     return Totals(
-        sum(share[job.key] * job.epochs * cost.training_images(job.experiment, sizes[0]) for job in missing),
+        sum(share[job.key] * job.epochs * cost.training_images(job.experiment, images) for job in missing),
         sum(share[job.key] * operations_of(job, dataset) for job in missing),
-        sum(cost.disk_bytes(job.experiment, sizes[0]) for job in missing),
-        max((cost.memory_bytes(job.experiment, *sizes, is_unfolding) for job in missing), default=0),
+        sum(cost.disk_bytes(job.experiment, images) for job in missing),
+        max((cost.memory_bytes(job.experiment, dataset, is_unfolding) for job in missing), default=0),
         sum(plan.seconds.values()),
     )
 

@@ -22,7 +22,7 @@ from reproduce.data.dataset import Dataset
 from reproduce.errors import BadInput, first_line
 from reproduce.files import json_bytes
 from reproduce.store.code_version import sources_digest
-from reproduce.text import say_once
+from reproduce.text import listed, say_once
 
 # What in the environment says how numbers are computed: numbers of threads, and CuPy's leave to round products to TF32.
 COMPUTING_SETTINGS = ("_NUM_THREADS", "CUPY_TF32")
@@ -150,18 +150,18 @@ class Origins:
 
     @property
     def engines_text(self) -> str:
-        return " and ".join(self.engines)
+        return listed(self.engines)
 
     def warnings(self) -> list[str]:
         """A sentence for each way in which the runs were not computed alike."""
         sentences = []
         if len(self.engines) > 1:
             sentences.append(f"Engines differ between the runs: {self.engines_text}.")
-        differing = [f"{name} {' and '.join(found)}" for name, found in self.versions if len(found) > 1]
+        differing = [f"{name} {listed(found)}" for name, found in self.versions if len(found) > 1]
         if differing:
             sentences.append(f"Package versions differ between the runs: {', '.join(differing)}.")
         if len(self.codes) > 1:
-            sentences.append(f"The code that decides numbers differs between the runs: {' and '.join(self.codes)}.")
+            sentences.append(f"The code that decides numbers differs between the runs: {listed(self.codes)}.")
         return sentences
 
 

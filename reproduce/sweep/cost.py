@@ -2,13 +2,13 @@
 
 from reproduce import layers
 from reproduce.augmentation import COPIES
+from reproduce.data.dataset import Dataset
 from reproduce.experiment import Experiment
 from reproduce.layers import Layer
 from reproduce.optimizers import OPTIMIZERS
-from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_CHANNELS, IMAGE_SIZE, scaled
+from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_SIZE, scaled
 
 FLOAT, INDEX = 4, 8
-IMAGE_BYTES = IMAGE_CHANNELS * IMAGE_SIZE**2 * FLOAT
 # Python, Chainer, Numba and Dask, before the first array; measured on Linux, in both supported NumPys.
 PROCESS_BYTES = 300 * 2**20
 # experiment.json, history.csv, and provenance.json with the versions of about a hundred packages.
@@ -64,14 +64,17 @@ def disk_bytes(experiment: Experiment, train_size: int) -> int:
     return 2 * (state + order + 2 * SIDE_FILES_BYTES) + SIDE_FILES_BYTES
 
 
-def memory_bytes(experiment: Experiment, train_size: int, test_size: int, is_unfolding: bool) -> int:
+def memory_bytes(experiment: Experiment, dataset: Dataset, is_unfolding: bool) -> int:
     """What a process that trains the run holds at its peak, about.
 
     Args:
+        dataset: the images that it is trained on.
         is_unfolding: whether convolutions are matrix products of unfolded images, as in stock Chainer on a CPU.
     """
     copies = COPIES[experiment.augmentation]
-    images = (train_size + test_size + (train_size * copies if copies > 1 else 0)) * IMAGE_BYTES
+    # Those that a seed draws lie beside the first ones, as copies do.
+    made = dataset.x_train.nbytes * ((copies if copies > 1 else 0) + (dataset.whole is not None))
+    images = dataset.nbytes + made
     weights = parameters(experiment) * (2 + OPTIMIZERS[experiment.optimizer].slots) * FLOAT
     # The image itself is counted above.
     inner = layers_of(experiment)[1:]

@@ -15,7 +15,7 @@ from reproduce.profiles import Options
 from reproduce.render.plotting import SUFFIXES, candidates_panel, candidates_picture, save_picture, stamp_of
 from reproduce.render.tables import markdown_rows
 from reproduce.study import Study
-from reproduce.text import counted, format_table, shown
+from reproduce.text import counted, format_table, listed, shown
 from reproduce.unstated.candidates import name_of
 from reproduce.unstated.known import KNOWN, REPOSITORY
 from reproduce.unstated.race import (
@@ -63,7 +63,7 @@ def verdict(answer: Answer, seeds: int) -> str:
         return f"Not answered: {reason} at this scale."
     until = leaders[0].compared - 1
     over = f"up to epoch {until}" + (" (the report's curves go on)" if until < last_epoch(answer.question) else "")
-    names = " and ".join(one.candidate for one in leaders)
+    names = listed([one.candidate for one in leaders])
     if len(leaders) > 1:
         near = f"less than {READING_ACCURACY} points, as exact as the curves are known"
         return f"Not decided: {names} differ {over} by {near}."

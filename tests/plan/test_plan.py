@@ -146,7 +146,7 @@ def test_memory_is_about_what_a_run_takes(tmp_path):
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
     )
     done = run_python("-c", code, cwd=tmp_path)
-    expected = cost.memory_bytes(Experiment(batch_size=100), 200, 50, is_unfolding=True)
+    expected = cost.memory_bytes(Experiment(batch_size=100), synthetic(200, 50), is_unfolding=True)
     assert expected / 1.5 < int(done.stdout.split()[-1]) < expected * 1.5
 
 

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reproduce.data.dataset import synthetic
-from reproduce.devices import check_device, get_device, packed, resolve_engine, send, unit_range
+from reproduce.data.hdf5 import to_unit_range
+from reproduce.devices import check_device, get_device, packed, resolve_engine, send
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.plan import speed, step_times
@@ -20,7 +21,7 @@ def test_images_of_whole_255ths_are_packed_and_come_back_bit_for_bit(count, seed
     there = packed(images)
     assert there.dtype == np.uint8
     np.testing.assert_array_equal(there, pixels)
-    back = unit_range(there)
+    back = to_unit_range(there)
     assert back.dtype == np.float32
     np.testing.assert_array_equal(back, images)
 
@@ -31,7 +32,7 @@ def test_other_images_stay_as_they_are(spoilt):
     assert packed(images).dtype == np.uint8
     images[1050, 1, 2, 3] = spoilt
     assert packed(images) is images
-    assert unit_range(images) is images
+    assert to_unit_range(images) is images
 
 
 def test_an_epoch_over_packed_images_is_the_same_bit_for_bit():

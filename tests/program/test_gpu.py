@@ -10,7 +10,8 @@ from chainer import cuda
 
 from reproduce import engine
 from reproduce.data.dataset import synthetic
-from reproduce.devices import check_device, get_device, resolve_engine, send, unit_range
+from reproduce.data.hdf5 import to_unit_range
+from reproduce.devices import check_device, get_device, resolve_engine, send
 from reproduce.engine import cudnn
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
@@ -183,7 +184,7 @@ def test_a_pass_gives_the_cpu_s_loss_and_gradients(settings, name):
         model.to_device(place)
         x, y = send(place, IMAGES.x_train[:50]), send(place, IMAGES.y_train[:50])
         with engine.using(engine_name, device):
-            loss, _ = model(unit_range(x), y)
+            loss, _ = model(to_unit_range(x), y)
             model.cleargrads()
             loss.backward()
         found.append((float(loss.array), {name: cuda.to_cpu(p.grad) for name, p in model.namedparams()}))
