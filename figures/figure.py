@@ -211,16 +211,17 @@ def draw_figure(figure: Figure, ours: Sequence[Curve], study: Study) -> list[Pat
         caption_of(figure, study),
         is_overlaid=overlaid,
         stamp=stamp_of(study.options.profile, is_synthetic),
-        notes=gap_notes(compare(figure, ours)) if overlaid else {},
+        notes=gap_notes(compare(figure, ours), study.is_report_scale) if overlaid else {},
         explained=figure.explained,
     )
     return [*save_picture(picture, path), path.with_suffix(".csv")]
 
 
-def gap_notes(rows: Iterable[Row]) -> dict[tuple[str, str, str], str]:
-    """For the names in a picture: how far each of our curves lies from the report's."""
-    notes = {row[:3]: row.mean_absolute_gap for row in rows}
-    return {key: f"gap {gap:.1f}" if np.isfinite(gap) else "not in the report" for key, gap in notes.items()}
+def gap_notes(rows: Iterable[Row], is_report_scale: bool) -> dict[tuple[str, str, str], str]:
+    """For the names in a picture: which of our curves the report lacks, and at its own scale how far the others lie."""
+    gaps = {row[:3]: row.mean_absolute_gap for row in rows}
+    notes = {key: f"gap {gap:.1f}" if np.isfinite(gap) else "not in the report" for key, gap in gaps.items()}
+    return {key: note for key, note in notes.items() if is_report_scale or not np.isfinite(gaps[key])}
 
 
 def print_comparison(figure: Figure, rows: Sequence[Row], study: Study) -> None:

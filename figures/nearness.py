@@ -12,7 +12,6 @@ from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
 from reproduce.analysis.report_curves import report_curve, shown_curve
-from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.plotting import curves_picture, stamp_of
 from reproduce.study import Study
@@ -112,19 +111,23 @@ def spread_of_the_report() -> float:
 
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
     """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
-    made = study.options.profile, study.dataset.name
-    with_runs = [(pair, " ".join(one.key for one in _runs_of(pair, study))) for pair in pairs]
-    # A run whose setting was chosen by one of its curves is near in all of them.
-    chosen = {runs for pair, runs in with_runs if pair.is_chosen_on}
+    pairs = list(pairs)
+    made, chosen = (study.options.profile, study.dataset.name), _chosen_runs(pairs, study)
     rows = []
-    for pair, runs in with_runs:
-        seeds = len(pair.ours.values) if len(pair.ours.epochs) else 0
+    for pair in pairs:
+        runs, seeds = _runs_of(pair, study), len(pair.ours.values) if len(pair.ours.epochs) else 0
         rows.append((*_row(pair), runs, "yes" if runs in chosen else "no", seeds, *made))
     write_atomically(path, csv_bytes([COLUMNS, *rows]))
 
 
-def _runs_of(pair: Pair, study: Study) -> list[Experiment]:
-    return study.experiments(pair.series.settings)[: len(pair.ours.values)]
+def _chosen_runs(pairs: Iterable[Pair], study: Study) -> set[str]:
+    """Those of which one curve decides a setting: they are near it in all of their curves."""
+    return {_runs_of(pair, study) for pair in pairs if pair.is_chosen_on}
+
+
+def _runs_of(pair: Pair, study: Study) -> str:
+    """The keys of its runs, with a space between them."""
+    return " ".join(one.key for one in study.experiments(pair.series.settings)[: len(pair.ours.values)])
 
 
 def _row(pair: Pair) -> Sequence[object]:
@@ -139,19 +142,37 @@ def _row(pair: Pair) -> Sequence[object]:
 
 
 def overlay_picture(pairs: Sequence[Pair], study: Study) -> Figure | None:
-    """Of the figures, the one with the most curves that are mostly there: these over the report's; None if none is.
-
-    Of those with as many, the one whose curves are the most complete.
-    """
-    shares: dict[int, list[float]] = {}
-    for pair in pairs:
-        if pair.is_mostly_there:
-            shares.setdefault(_number(pair), []).append(len(pair.common) / len(pair.report.epochs))
-    if not shares:
+    """The curves of one figure (`overlay_figure`) that are mostly there over the report's; None if none is."""
+    chosen = _chosen_runs(pairs, study)
+    number = overlay_figure(
+        (_number(pair), len(pair.common), len(pair.report.epochs), _runs_of(pair, study) in chosen) for pair in pairs
+    )
+    if number is None:
         return None
-    most = min(shares, key=lambda number: (-len(shares[number]), -sum(shares[number]), number))
-    title = f"Figure {most}. {FIGURES[most].title}, at the report's own scale"
-    return nearness_picture([pair for pair in pairs if _number(pair) == most], study, title)
+    title = f"Figure {number}. {FIGURES[number].title}, at the report's own scale"
+    return nearness_picture([pair for pair in pairs if _number(pair) == number], study, title)
+
+
+def overlay_figure(curves: Iterable[tuple[int, int, int, bool]]) -> int | None:
+    """The figure that shows best how near our curves are; None if no curve is mostly there.
+
+    It is the one with the most such curves; of those with as many the most complete one, and then the one with the
+    fewest curves by which a setting was chosen.
+
+    Args:
+        curves: of each the number of its figure, how many epochs are compared, how many the report's has, and whether a
+            setting of its run was chosen by the report's curves.
+    """
+    found: dict[int, list[tuple[float, bool]]] = {}
+    for number, compared, in_report, is_chosen in curves:
+        if is_mostly_there(compared, in_report):
+            found.setdefault(number, []).append((compared / in_report, is_chosen))
+
+    def rank(number: int) -> tuple[float, ...]:
+        shares, chosen = zip(*found[number], strict=True)
+        return -len(shares), -sum(shares), sum(chosen), number
+
+    return min(found, key=rank, default=None)
 
 
 def _number(pair: Pair) -> int:

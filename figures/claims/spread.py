@@ -28,11 +28,10 @@ TEST_PAIR = ((5, "dropout 0.25", "test error (%)"), (10, "before tuning", "test 
 
 @dataclass(frozen=True)
 class Spread:
-    """The standard deviation of one run's end from seed to seed, points, and where it is known from."""
+    """The standard deviation of one run's end from seed to seed, points."""
 
     train: float
     test: float
-    source: str
 
     def of(self, quantity: str) -> float:
         """That of a curve of this quantity."""
@@ -51,7 +50,7 @@ def report_spread() -> Spread:
         common = sorted(set(curves[0]) & set(curves[1]))
         distances.append(math.sqrt(np.mean([(curves[0][e] - curves[1][e]) ** 2 for e in common]) / 2))
     train, test = distances
-    return Spread(train, test, "the report's own pairs of runs")
+    return Spread(train, test)
 
 
 def _of_runs(groups: Iterable[list[np.ndarray]]) -> Spread | None:
@@ -70,16 +69,17 @@ def _of_runs(groups: Iterable[list[np.ndarray]]) -> Spread | None:
     if not deviations:
         return None
     train, test = (statistics.median(float(one[i]) for one in deviations) for i in (0, 1))
-    return Spread(train, test, f"our own seeds at the report's scale, {len(deviations)} settings")
+    return Spread(train, test)
 
 
 def spread_of(study: Study, shown: Iterable[Series], published: Path = PUBLISHED) -> Spread:
     """From our own seeds at the report's scale: the study's, or those published; else from the report's own pairs."""
     if study.is_report_scale:
-        settings = [dict(t) for t in {tuple(sorted(series.settings.items())) for series in shown}]
+        # Several curves, and settings that say more or less of what is the default, are of one run.
+        by_run = {study.experiment(series.settings, 0).key: series.settings for series in shown}
         found = _of_runs(
             [np.array([(r.train_accuracy, r.test_accuracy) for r in h]).reshape(-1, 2) for h in study.histories(one)]
-            for one in settings
+            for one in by_run.values()
         )
     else:
         found = _of_runs(_published_groups(published))

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from figures.claims.decide import Decision, Outcome
+from figures.claims.declare import Comparison
 from reproduce.analysis.significance import Estimate
 from reproduce.data.dataset import Dataset
 from reproduce.files import csv_bytes, write_atomically
-from reproduce.text import format_table
+from reproduce.text import NO_VALUE, format_table
 
-COUNTED = ("wrong cells", "wrong entries", "parameters")
 COLUMNS = (
     *("id", "section", "statement", "decides", "comparison", "measure", "unit", "claimed", "effect", "low", "high"),
     *("repeats", "diverged", "p_for_this_claim", "p_corrected", "corrected_for", "verdict", "stable", "left_out"),
@@ -23,32 +23,32 @@ EFFECT_COLUMNS = (
 )
 
 
-def effect_text(value: float, unit: str) -> str:
+def effect_text(value: float, comparison: Comparison) -> str:
     """An effect with its sign where it is a difference."""
     if not math.isfinite(value):
-        return "–"
-    return f"{value:,.0f}" if unit in COUNTED else f"{value:+.2f}".lstrip("+" * (unit == "times"))
+        return NO_VALUE
+    return f"{value:,.0f}" if comparison.computed else f"{value:+.2f}".lstrip("+" * (comparison.unit == "times"))
 
 
-def interval_text(found: Estimate, unit: str) -> str:
+def interval_text(found: Estimate, comparison: Comparison) -> str:
     """The simultaneous 95 % interval; a dash where there is none, and a word where none is needed."""
-    if unit in COUNTED:
+    if comparison.computed:
         return "exact"
     if not math.isfinite(found.low):
-        return "–"
-    return f"[{effect_text(found.low, unit)}, {effect_text(found.high, unit)}]"
+        return NO_VALUE
+    return f"[{effect_text(found.low, comparison)}, {effect_text(found.high, comparison)}]"
 
 
 def p_text(p: float) -> str:
     """A p-value; a dash where there is none."""
-    return "–" if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+    return NO_VALUE if math.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def outcome_text(outcome: Outcome) -> str:
     """One of several comparisons, in a line."""
-    unit = outcome.comparison.unit
-    name = outcome.comparison.name or outcome.comparison.measure
-    return f"{name}: {effect_text(outcome.estimate.effect, unit)} {unit} {interval_text(outcome.estimate, unit)}"
+    found, comparison = outcome.estimate, outcome.comparison
+    name = comparison.name or comparison.measure
+    return f"{name}: {effect_text(found.effect, comparison)} {comparison.unit} {interval_text(found, comparison)}"
 
 
 def number(value: float) -> str:
@@ -120,9 +120,8 @@ def claims_table(decisions: Sequence[Decision]) -> str:
     """The verdicts as text, for a terminal; the data is named above it."""
     cells = [("claim", "effect", "unit", "95 % interval, all at once", "over", "p", "verdict", "report's own curves")]
     for one in decisions:
-        found, unit = one.decisive.estimate, one.decisive.comparison.unit
-        effect = effect_text(found.effect, unit)
-        p = p_text(one.p_corrected)
-        verdicts = (one.verdict, one.report_decision)
-        cells.append((one.claim.id, effect, unit, interval_text(found, unit), one.decisive.repeats, p, *verdicts))
+        found, comparison = one.decisive.estimate, one.decisive.comparison
+        effect, interval = effect_text(found.effect, comparison), interval_text(found, comparison)
+        verdicts = (p_text(one.p_corrected), one.verdict, one.report_decision)
+        cells.append((one.claim.id, effect, comparison.unit, interval, one.decisive.repeats, *verdicts))
     return format_table(cells, left=(0, 2, 4, 6, 7))

@@ -142,6 +142,7 @@ def _provenance(content: Content, place: Place) -> list[str]:
         ("engine and device", found.engines_text or "no run yet"),
         ("machine", listed(found.machines) or "no run yet"),
         ("commit", listed(found.commits) or "not in a checkout"),
+        *([("code that decides numbers", listed(found.codes))] if found.codes else []),
         *((name, listed(versions)) for name, versions in found.versions),
         ("this page", content.study.options.make_command("report")),
     ]

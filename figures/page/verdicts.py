@@ -52,9 +52,9 @@ def claim(decision: Decision) -> str:
             (
                 comparison.measure + mark,
                 comparison.claimed_in_words(),
-                effect_text(found.effect, comparison.unit),
-                interval_text(found, comparison.unit),
-                effect_text(outcome.report, comparison.unit),
+                effect_text(found.effect, comparison),
+                interval_text(found, comparison),
+                effect_text(outcome.report, comparison),
             )
         )
     unit = decision.decisive.comparison.unit

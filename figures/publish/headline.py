@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, RIGHT, WITHIN_NOISE
-from figures.nearness import is_mostly_there, spread_of_the_report, trained_in_words
+from figures.nearness import is_mostly_there, overlay_figure, spread_of_the_report, trained_in_words
 from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders, two_runs_apart
 from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURES, SECTIONS
@@ -38,6 +38,7 @@ IN_WORDS = {
     NO_CURVE: ("has no curve", "have no curve"),
     ARITHMETIC: ("is arithmetic", "are arithmetic"),
 }
+OF_TIMES = ", of times (this package's engine on one machine, not the report's GPU)"
 # Points from which on a gap is named.
 FAR = 10
 
@@ -55,7 +56,8 @@ def headline(published: Path) -> str:
             "![Curves at the report's own scale: dashed the report, solid ours, with the gap in points]"
             "(docs/results/full/overlay.png)",
             "",
-            "*Dashed: the report. Solid: this package, at the report's own scale. [All curves](docs/nearness.md).*",
+            f"*Dashed: the report. Solid: this package, at the report's own scale. {_chosen_in_the_overlay(full)}"
+            "[All curves](docs/nearness.md).*",
             "",
         ]
     parts += table_of_orders(published)
@@ -71,6 +73,19 @@ def headline(published: Path) -> str:
         "",
     ]
     return "\n".join(parts)
+
+
+def _chosen_in_the_overlay(full: Path) -> str:
+    """How many of the curves of README's picture are near since a setting was chosen by them."""
+    rows = rows_of(full / "nearness.csv")
+    curves = [
+        (int(row["figure"]), int(row["epochs_compared"]), int(row["epochs_in_report"]), row["chosen_on"] == "yes")
+        for row in rows
+    ]
+    shown = [is_chosen for number, *_, is_chosen in curves if number == overlay_figure(curves)]
+    if not any(shown):
+        return ""
+    return f"In {sum(shown)} of these {len(shown)} curves a setting of ours was chosen by the report's curves. "
 
 
 def _claims_in_words(published: Path) -> list[str]:
@@ -92,8 +107,9 @@ def _claims_in_words(published: Path) -> list[str]:
                 "or stop before its own curves have settled; nothing follows about the report. [Each "
                 f"claim](docs/claims.md#the-{profile}-profile).",
                 *(
-                    f"{verdict}: {'; '.join(map(_with_basis, of_verdict))}"
-                    for verdict, of_verdict in decided.items()
+                    f"{verdict}{about}: {'; '.join(map(_with_basis, of_verdict))}"
+                    for verdict, of_both in decided.items()
+                    for about, of_verdict in zip(("", OF_TIMES), _learning_and_times(of_both), strict=True)
                     if of_verdict
                 ),
                 *_on_the_report_s_curves(claims),
@@ -128,11 +144,19 @@ def _decided_by_runs(claims: Iterable[dict[str, str]]) -> list[dict[str, str]]:
     ]
 
 
+def _learning_and_times(claims: Iterable[dict[str, str]]) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
+    """The claims on what networks learn, and those on how long they take."""
+    claims = list(claims)
+    return [one for one in claims if _repeats(one)[1] != "round"], [
+        one for one in claims if _repeats(one)[1] == "round"
+    ]
+
+
 def _with_basis(claim: dict[str, str]) -> str:
     """A claim, what its verdict rests on, and how often that stays with less."""
     basis, stays = [], _stable(claim)
     if claim["repeats"] != "exact":
-        basis += [claim["repeats"] + (" on one machine" if "round" in claim["repeats"] else "")]
+        basis += [claim["repeats"]]
     if stays:
         basis += [f"with one left out the verdict stays in {stays} cases"]
     return claim["statement"].rstrip(".") + (f" ({'; '.join(basis)})" if basis else "")
@@ -170,7 +194,7 @@ def _near_in_words(full: Path) -> str:
     chosen = len(by_run) - len(kept)
     return (
         f"{trained_in_words(lengths)}; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a "
-        f"setting that the report's curves decide. The other {len(kept)}: a median gap of "
+        f"setting that the report's curves decided, or will decide. The other {len(kept)}: a median gap of "
         f"**{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
         f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
         f"Two runs of the report that probably have one setting differ by {spread_of_the_report():.1f} points of test "
@@ -203,7 +227,17 @@ def counts_in_words(claims: list[dict[str, str]]) -> str:
     counting = [c["verdict"] for c in claims if c["report_decision"] == ARITHMETIC]
     ours = Counter(c["verdict"] for c in claims if c["report_decision"] != ARITHMETIC)
     reports = Counter(c["report_decision"] for c in claims)
-    counted = ", ".join(f"**{ours[verdict]} {verdict}**" for verdict in VERDICTS if ours[verdict])
+    of_times = Counter(c["verdict"] for c in _learning_and_times(claims)[1])
+    counted = ", ".join(
+        f"**{ours[verdict]} {verdict}**"
+        + (
+            f" ({of_times[verdict]} of them of times)"
+            if verdict in (REPRODUCED, CONTRADICTED) and of_times[verdict]
+            else ""
+        )
+        for verdict in VERDICTS
+        if ours[verdict]
+    )
     decisions = _in_words(reports, [one for one in REPORT_DECISIONS if one != ARITHMETIC])
     return (
         f"Of the report's {len(claims)} claims, {len(counting)} are arithmetic ({counting.count(RIGHT)} of them "
@@ -261,7 +295,7 @@ def _seeds_of(claim: dict[str, str]) -> int:
 def _repeats(claim: dict[str, str]) -> tuple[int, str]:
     """`3 seeds` as 3 and `seed`; 0 for what is exact."""
     number, _, what = claim["repeats"].partition(" ")
-    return (int(number), what.removesuffix("s")) if what else (0, "")
+    return (int(number.replace(",", "")), what.removesuffix("s")) if what else (0, "")
 
 
 def _stable(claim: dict[str, str]) -> str:

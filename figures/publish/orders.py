@@ -16,7 +16,7 @@ from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve
 from reproduce.analysis.report_curves import report_curves
 from reproduce.render.tables import markdown_rows
-from reproduce.text import counted_from
+from reproduce.text import counted_from, shown
 
 # Profiles on all images, the longer the later. A demonstration decides nothing.
 ON_ALL_IMAGES = ("evening", "overnight", "full")
@@ -27,21 +27,33 @@ Rows = list[dict[str, str]]
 
 
 class Order(NamedTuple):
-    """The series of one panel at one epoch, the best one first."""
+    """The series of one panel at one epoch, percent by name, the best one first."""
 
-    theirs: list[str]
-    ours: list[str]
-    is_tied: bool
-    """Two of our curves are nearer to each other than two runs of one network."""
-    is_far: bool
-    """One of our curves is far from the report's."""
+    quantity: str
+    theirs: dict[str, float]
+    ours: dict[str, float]
     cut: str = ""
     """`epoch 10 of 19`, where the report's curves go on."""
 
     @property
     def agrees(self) -> bool:
         """Whether ours come in the report's order."""
-        return self.ours == self.theirs
+        return [*self.ours] == [*self.theirs]
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether two of our curves are nearer to each other than two runs of one network."""
+        return _is_tied(self.ours, self.quantity)
+
+    @property
+    def is_report_tied(self) -> bool:
+        """Whether two of the report's curves are, so that there is no order to come in."""
+        return _is_tied(self.theirs, self.quantity)
+
+    @property
+    def is_far(self) -> bool:
+        """Whether one of our curves is far from the report's."""
+        return any(abs(value - self.theirs[name]) > REGIME_POINTS for name, value in self.ours.items())
 
     @property
     def agrees_clearly(self) -> bool:
@@ -68,19 +80,24 @@ def table_of_orders(published: Path) -> list[str]:
         return []
     cells = []
     for key in panels:
-        theirs = (full.get(key) or small[key]).theirs
-        first, second = (_in_words(orders[key], theirs) if key in orders else "" for orders in (full, small))
-        at_the_end = [name for name in _at_the_report_s_end(*key) if name in theirs]
-        reports = [", ".join(theirs), *[f"at its end {', '.join(at_the_end)}"] * (at_the_end not in ([], theirs))]
-        gaps = _gaps_in_words(near.get(key, []), len(theirs))
+        order = full.get(key) or small[key]
+        at_the_end = [name for name in _at_the_report_s_end(*key) if name in order.theirs]
+        reports = [
+            ", ".join([_with_values(order.theirs), *["*tied*"] * order.is_report_tied]),
+            *[f"at its end {', '.join(at_the_end)}"] * (at_the_end not in ([], [*order.theirs])),
+        ]
+        first = _in_words(full[key]) if key in full else ""
+        # Networks of another width are compared by their order alone.
+        second = _in_words(small[key], [*order.theirs]) if key in small else ""
+        gaps = _gaps_in_words(near.get(key, []), len(order.theirs))
         cells.append((_what_it_shows(*key), "; ".join(reports), first, gaps, second))
     columns = (
-        *("", "the report at the epoch compared, best first", "ours, at the report's scale", "mean gap, points"),
+        *("%", "the report at the epoch compared, best first", "ours, at the report's scale", "mean gap, points"),
         f"ours, `{profile}`",
     )
     kept = [0, 1, *(2, 3) * bool(near), *(4,) * bool(small)]
     return [
-        *_summary(published, full, small, profile, compared, _unchosen(near)),
+        *_summary(published, full, small, profile, near, compared),
         "x1, x2 and x3 are networks of one, two and three blocks of two convolutions.",
         "",
         *markdown_rows([columns[n] for n in kept], [[row[n] for n in kept] for row in cells], ()),
@@ -107,13 +124,12 @@ def _is_mostly_there(row: dict[str, str]) -> bool:
 
 def _by_ranks(rows: Rows) -> Order:
     """As a profile's comparison ranks them."""
-    theirs, ours = (
-        [row["series"] for row in sorted(rows, key=lambda row: float(row[rank]))]
-        for rank in ("report_rank", "our_rank")
-    )
     # A curve that diverged has no end.
-    ends = [(float(row["ours"] or "inf"), float(row["report"])) for row in rows]
-    return Order(theirs, ours, *_marks(ends, rows[0]["quantity"]))
+    theirs, ours = (
+        {row["series"]: float(row[value] or "inf") for row in sorted(rows, key=lambda row: float(row[rank]))}
+        for value, rank in (("report", "report_rank"), ("ours", "our_rank"))
+    )
+    return Order(rows[0]["quantity"], theirs, ours)
 
 
 def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
@@ -133,17 +149,16 @@ def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
             statistics.mean(filter(math.isfinite, accuracies)) if any(map(math.isfinite, accuracies)) else -math.inf
         )
         ours[name] = 100 - accuracy if is_error else accuracy
-    marks = _marks([(ours[name], theirs[name]) for name in ours], rows[0]["quantity"])
     end = min(int(reports[row["panel"], row["series"], row["quantity"]].epochs[-1]) for row in rows)
     cut = f"epoch {last} of {end}" if last < end else ""
-    return Order(_best_first(theirs, is_error), _best_first(ours, is_error), *marks, cut)
+    return Order(rows[0]["quantity"], _best_first(theirs, is_error), _best_first(ours, is_error), cut)
 
 
 def _at_the_report_s_end(number: str, panel: str, quantity: str) -> list[str]:
     """The report's series at the last epoch that all curves of the panel have, the best one first."""
     curves = {one.series: one for one in report_curves(int(number)) if (one.panel, one.quantity) == (panel, quantity)}
     end = min(int(curve.epochs[-1]) for curve in curves.values())
-    return _best_first({name: _at_epoch(curve, end) for name, curve in curves.items()}, "error" in quantity)
+    return [*_best_first({name: _at_epoch(curve, end) for name, curve in curves.items()}, "error" in quantity)]
 
 
 def _at_epoch(curve: Curve, epoch: int) -> float:
@@ -151,15 +166,13 @@ def _at_epoch(curve: Curve, epoch: int) -> float:
     return float(curve.mean()[list(curve.epochs).index(epoch)])
 
 
-def _best_first(ends: dict[str, float], is_error: bool) -> list[str]:
-    return sorted(ends, key=ends.__getitem__, reverse=not is_error)
+def _best_first(ends: dict[str, float], is_error: bool) -> dict[str, float]:
+    return {name: ends[name] for name in sorted(ends, key=ends.__getitem__, reverse=not is_error)}
 
 
-def _marks(ends: Sequence[tuple[float, float]], quantity: str) -> tuple[bool, bool]:
-    """Whether two of our ends are as one, and whether one is far from the report's."""
-    ours = sorted(one for one, _ in ends)
-    is_tied = any(after - before < two_runs_apart(quantity) for before, after in pairwise(ours))
-    return is_tied, any(abs(one - report) > REGIME_POINTS for one, report in ends)
+def _is_tied(ends: dict[str, float], quantity: str) -> bool:
+    """Whether two of a panel's ends are as one."""
+    return any(after - before < two_runs_apart(quantity) for before, after in pairwise(sorted(ends.values())))
 
 
 def two_runs_apart(quantity: str) -> float:
@@ -167,11 +180,25 @@ def two_runs_apart(quantity: str) -> float:
     return report_spread().of(quantity) * math.sqrt(2)
 
 
-def _in_words(order: Order, theirs: list[str]) -> str:
-    """`the same, *tied*; epoch 10 of 19`, or our series, the best one first."""
-    said = ["the same"] if order.agrees and order.ours == theirs else order.ours
-    said = [*said, *["*far*"] * order.is_far, *["*tied*"] * order.is_tied]
-    return "; ".join(filter(None, (", ".join(said), order.cut)))
+def _in_words(order: Order, theirs: Sequence[str] = ()) -> str:
+    """`the same: 1.8, 21.7, *tied*; epoch 10 of 19`, or our series with their values, the best one first.
+
+    Args:
+        theirs: the report's order where values cannot be compared: then `the same`, or our series.
+    """
+    if theirs:
+        said = "the same" if order.agrees and [*order.ours] == theirs else ", ".join(order.ours)
+    elif order.agrees:
+        said = f"the same: {', '.join(map(shown, order.ours.values()))}"
+    else:
+        said = _with_values(order.ours)
+    said = ", ".join([said, *["*far*"] * order.is_far, *["*tied*"] * order.is_tied])
+    return "; ".join(filter(None, (said, order.cut)))
+
+
+def _with_values(ends: dict[str, float]) -> str:
+    """`x3 1.9, x2 19.5`."""
+    return ", ".join(f"{name} {shown(value)}" for name, value in ends.items())
 
 
 def _gaps_in_words(rows: Rows, series: int) -> str:
@@ -181,11 +208,6 @@ def _gaps_in_words(rows: Rows, series: int) -> str:
         return ""
     found = " to ".join(dict.fromkeys(f"{gap:.1f}" for gap in (finite[0], finite[-1])))
     return found if len(rows) == series else f"{found} ({', '.join(row['series'] for row in rows)} only)"
-
-
-def _unchosen(near: dict[PanelKey, Rows]) -> set[PanelKey]:
-    """The panels none of whose runs has a setting that one of the report's curves decides."""
-    return {key for key, rows in near.items() if all(row["chosen_on"] == "no" for row in rows)}
 
 
 def _what_it_shows(number: str, panel: str, quantity: str) -> str:
@@ -202,20 +224,25 @@ def _summary(
     full: dict[PanelKey, Order],
     small: dict[PanelKey, Order],
     profile: str,
+    near: dict[PanelKey, Rows],
     compared: dict[PanelKey, Rows],
-    unchosen: set[PanelKey],
 ) -> list[str]:
     """In how many panels the orders agree, at which scale, and what the marks mean: paragraphs."""
     paragraphs = []
     if full:
         summary = json.loads((published / "full" / "summary.json").read_text(encoding="utf-8"))
-        alone = [order.agrees for key, order in full.items() if key in unchosen]
+        seeds = seeds_in_words(int(row["seeds"]) for key in full for row in near[key])
+        alone = [
+            order.agrees
+            for key, order in full.items()
+            if not order.is_report_tied and all(row["chosen_on"] == "no" for row in near[key])
+        ]
+        agreement = _agreement("At the report's own scale,", full)
         paragraphs += [
-            f"**At the report's own scale, our curves come in the report's order in {_agreeing(full)}**"
-            f"{_clearly(full)}. That is {seeds_in_words([summary['seeds']])}, on the {summary['data']}, at the last "
-            f"epoch that all curves of a panel have; epochs count from 0. In {len(full) - len(alone)} of these panels "
-            f"a setting of ours was chosen because it fits one of the report's curves; of the other {len(alone)}, "
-            f"{sum(alone)} are in the report's order.",
+            f"{agreement} That is {seeds}, on the {summary['data']}, at the last epoch that all curves of a panel "
+            "have; epochs count from 0. Some settings of ours are not in the report and were chosen by its curves, or "
+            "will be ([which](docs/settings.md)); of the panels with an order and without such a setting, "
+            f"{sum(alone)} of {len(alone)} agree.",
             "",
         ]
     if small:
@@ -224,29 +251,32 @@ def _summary(
         seeds = seeds_in_words(int(row["seeds"]) for row in of_compared)
         last = " or ".join(sorted({row["epoch"] for row in of_compared}, key=int))
         paragraphs += [
-            f"**In the smaller profile [{profile}](docs/results/{profile}) "
-            f"{'they do' if full else 'our curves come in the order of the report'} in {_agreeing(small)}**"
-            f"{_clearly(small)}: {summary['train_images']:,} images, {summary['width']:g} of the width, batches of "
+            f"{_agreement(f'In the smaller profile [{profile}](docs/results/{profile}),', small)} That is "
+            f"{summary['train_images']:,} images, {summary['width']:g} of the width, batches of "
             f"{summary['batch_size']}, {seeds}, at epoch {last}.",
             "",
         ]
     train, test = (f"{two_runs_apart(quantity):.1f}" for quantity in ("train", "test"))
     return [
         *paragraphs,
-        f"*Clearly*: no two curves are tied, and none is far. *Tied*: two of our curves differ by less than two runs "
-        f"of one network do in the report ({train} points of train error, {test} of test error). *Far*: one of our "
-        f"curves is more than {REGIME_POINTS:.0f} points from the report's.",
+        "*Tied*: two curves end nearer to each other than two runs of one network do in the report "
+        f"({train} points of train error, {test} of test error). Where the report's are tied, a panel has no order. "
+        "*Clearly*: ours are not tied, and none is *far*, which is more than "
+        f"{REGIME_POINTS:.0f} points from the report's.",
         "",
     ]
 
 
-def _agreeing(orders: dict[PanelKey, Order]) -> str:
-    """`10 of 12 panels`."""
-    return f"{sum(order.agrees for order in orders.values())} of {len(orders)} panels"
-
-
-def _clearly(orders: dict[PanelKey, Order]) -> str:
-    """` (by chance: about 3), in 8 of them clearly`."""
-    expected = sum(1 / math.factorial(len(order.theirs)) for order in orders.values())
-    clearly = sum(order.agrees_clearly for order in orders.values())
-    return f" (by chance: about {expected:.0f}), in {clearly} of them clearly"
+def _agreement(where: str, orders: dict[PanelKey, Order]) -> str:
+    """In how many panels ours come in the report's order, how many that would be by chance, in how many clearly."""
+    with_one = [order for order in orders.values() if not order.is_report_tied]
+    without = [order for order in orders.values() if order.is_report_tied]
+    agreeing, total = sum(order.agrees for order in with_one), len(with_one)
+    by_chance = sum(1 / math.factorial(len(order.theirs)) for order in with_one)
+    clearly = sum(order.agrees_clearly for order in with_one)
+    others = f" In {len(without)} more its own curves are tied; ours agree in {sum(order.agrees for order in without)}."
+    return (
+        f"**{where} our curves come in the report's order in {'all' if agreeing == total else f'{agreeing} of the'} "
+        f"{total} panels where it has one** (by chance: about {by_chance:.0f}), in {clearly} of them clearly."
+        f"{others if without else ''}"
+    )

@@ -337,7 +337,8 @@ def _last(curve: Curve) -> tuple[float, float] | None:
 
 def _overlay_key(ours: Sequence[Curve], notes: Mapping[tuple[str, str, str], str]) -> list[tuple[Look, bool, str]]:
     band = ", band: lowest to highest seed" if any(len(curve.values) > 1 for curve in ours) else ""
-    gap = "; gap: mean distance of the two, in points" if notes else ""
+    has_gaps = any(note.startswith("gap ") for note in notes.values())
+    gap = "; gap: mean distance of the two, in points" if has_gaps else ""
     return [(Look(SOFT_INK, "o"), False, f"this reproduction{band}"), (Look(SOFT_INK, ""), True, f"{REPORT_NAME}{gap}")]
 
 

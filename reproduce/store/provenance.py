@@ -161,7 +161,7 @@ class Origins:
         if differing:
             sentences.append(f"Package versions differ between the runs: {', '.join(differing)}.")
         if len(self.codes) > 1:
-            sentences.append(f"The code that decides numbers differs between the runs: {listed(self.codes)}.")
+            sentences.append("The code that decides numbers differs between the runs.")
         return sentences
 
 

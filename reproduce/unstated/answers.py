@@ -34,13 +34,13 @@ COLUMNS = (
     *("compared_up_to_epoch", "standing", "epochs_trained", "gap_over_all_trained", "seeds", "profile", "data"),
 )
 OVER_ALL = ("epochs trained in all", "mean gap over all of them")
-NEAREST, AMONG_NEAREST, ALONE = "nearest", "among the nearest", "the only one trained"
+NEAREST, AMONG_NEAREST, ALONE = "nearest", "among the nearest", "the only one with all runs"
 
 
 def standing_text(one: Standing, answer: Answer) -> str:
     """What became of a candidate."""
     if not one.gaps:
-        return "not compared" if one.trained else "not trained"
+        return "not compared" if one.trained else "lacks a run" if one.begun else "not trained"
     if math.isinf(one.gap):
         return "diverged"
     if one.has_retired:
@@ -70,7 +70,7 @@ def verdict(answer: Answer, seeds: int) -> str:
     unknown = " One seed: how far seeds differ is not known." if seeds == 1 else ""
     away = f"{leaders[0].gap:.1f} points away on average {over}.{unknown}"
     if standing_text(leaders[0], answer) == ALONE:
-        return f"Not decided: only {names} has been trained, {away}"
+        return f"Not decided: only {names} has all of its runs, {away}"
     untrained = sum(not one.trained for one in answer.standings)
     among = f", of the {len(answer.standings) - untrained} candidates trained" if untrained else ""
     return f"Nearest to the report{among}: {names}, {away}"

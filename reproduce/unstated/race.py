@@ -35,6 +35,8 @@ class Standing(NamedTuple):
     has_retired: bool
     all_gaps: tuple[float, ...]
     """the same over all epochs that it has been trained; not comparable with another candidate's over others"""
+    begun: bool
+    """whether one of its runs has an epoch"""
 
     @property
     def gap(self) -> float:
@@ -166,7 +168,8 @@ def _answer(
         histories = histories_of(name, question, study)
         trained = min(len(history) for of_curve in histories for history in of_curve)
         all_gaps = _gaps(question, histories, trained) if trained else ()
-        standings.append(Standing(name, settings, trained, epochs, gaps, name not in running, all_gaps))
+        begun = any(history for of_curve in histories for history in of_curve)
+        standings.append(Standing(name, settings, trained, epochs, gaps, name not in running, all_gaps, begun))
     standings.sort(key=lambda one: (not one.gaps, one.has_retired, -one.compared, one.gap if one.gaps else 0.0))
     return Answer(question, tuple(standings))
 

@@ -57,7 +57,7 @@ def near_the_report(number):
 def picture(number, overlaid):
     figure = FIGURES[number]
     ours = near_the_report(number) if overlaid else published_curves(number)
-    notes = gap_notes(last_values(report_curves(number), ours)) if overlaid else {}
+    notes = gap_notes(last_values(report_curves(number), ours), is_report_scale=True) if overlaid else {}
     return curves_picture(
         f"Figure {number}. {figure.title}",
         report_curves(number),

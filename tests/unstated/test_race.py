@@ -133,7 +133,7 @@ def test_a_candidate_that_stands_alone_is_set_beside_the_report_and_decides_noth
     (answer,) = held([QUESTION], study_of(folder), lambda jobs: train([jobs[0]._replace(epochs=3)] if jobs else []))
     assert (answer.standings[0].compared, answer.standings[0].gap) == (3, pytest.approx(1.0))
     away = "1.0 points away on average up to epoch 2 (the report's curves go on)."
-    assert verdict(answer, 2) == f"Not decided: only rate 0.1 has been trained, {away}"
+    assert verdict(answer, 2) == f"Not decided: only rate 0.1 has all of its runs, {away}"
 
 
 @pytest.mark.parametrize("curve", [CURVE, curve(6, "max pooling", "MomentumSGD", "train error (%)")])
@@ -200,7 +200,7 @@ def test_a_run_that_fails_does_not_stop_the_other_questions(tmp_path, monkeypatc
     with pytest.raises(Failure, match="no memory"):
         main(arguments)
     printed = capsys.readouterr().out
-    assert "Not decided: only rate 0.001 has been trained" in printed
+    assert "Not decided: only rate 0.001 has all of its runs" in printed
     assert "up to epoch 3" in printed
     assert (drawn(tmp_path) / "settings.csv").exists()
 
