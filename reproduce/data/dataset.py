@@ -209,8 +209,9 @@ def prepare(path: Path, sums: Sums = OFFICIAL) -> None:
         BadInput: what arrived is not the official archive.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    download = path.parent / "download"
-    with _only_one(FileLock(path.parent / ".lock"), path):
+    # Names of our own: beside `path` there may be anything, and the lock is emptied and the folder removed.
+    download = path.with_name(f".{path.name}.download")
+    with _only_one(FileLock(path.with_name(f".{path.name}.lock")), path):
         if path.exists():
             return
         x_train, y_train, x_test, y_test = find_copy(sums) or read_archive(fetch_archive(download, sums.binary), sums)

@@ -363,7 +363,7 @@ def test_a_full_disk_ends_the_download_and_keeps_what_is_there(serve, tmp_path):
 def test_a_second_command_says_what_it_waits_for(tmp_path):
     code = "from pathlib import Path; from reproduce.data.dataset import prepare; prepare(Path('data/CIFAR10.hdf5'))"
     (tmp_path / "data").mkdir()
-    with FileLock(tmp_path / "data" / ".lock"):
+    with FileLock(tmp_path / "data" / ".CIFAR10.hdf5.lock"):
         process = subprocess.Popen(
             [sys.executable, "-c", code], cwd=tmp_path, env=child_environment(), stdout=subprocess.PIPE, text=True
         )
@@ -391,7 +391,12 @@ FOLDERS = ["data", ".keras/datasets", ".keras/datasets/cifar-10-batches-py-targe
 def test_a_copy_of_another_program_is_taken_in_place_of_a_download(home, python_folder, capsys):  # noqa: F811
     (home / "data").mkdir()
     copied(python_folder, home / "data" / "cifar-10-batches-py")
+    theirs = [home / "out" / name for name in (f"download/{download.ARCHIVE}", ".lock")]
+    theirs[0].parent.mkdir(parents=True)
+    for file in theirs:
+        file.write_text("the user's")
     dataset.prepare(home / "out" / "CIFAR10.hdf5", sums_of(python_folder))
+    assert [file.read_text() for file in theirs] == ["the user's"] * 2
     assert len(dataset.read(home / "out" / "CIFAR10.hdf5").y_train) == 50_000
     assert "taking CIFAR-10 from data/cifar-10-batches-py, whose sums hold" in capsys.readouterr().out
 
