@@ -28,6 +28,7 @@ from reproduce.render.comparison import write_comparison
 from reproduce.store.provenance import Origins
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
+from reproduce.text import counted
 from reproduce.unstated.answers import infer_command, write_answers
 from reproduce.unstated.race import Answer, last_epoch, runs_of
 
@@ -55,7 +56,7 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
 
     Raises:
         BadInput: the data is synthetic, `out` cannot be written to, runs in the store used other data, or the earlier
-            publication is damaged, of another scale or data, or not one that this package wrote.
+            publication is damaged, of another scale or data, of more seeds, or not one that this package wrote.
     """
     options, dataset = study.options, study.dataset
     if dataset.is_synthetic:
@@ -79,7 +80,7 @@ def publish(out: Path, study: Study, settings_page: Path | None = None) -> None:
 
 
 def _refuse_other_results(out: Path, study: Study) -> None:
-    """See that the earlier publication is of this scale and data: what it has and this one has not would be lost.
+    """See that the earlier publication is of this scale and data, and of no more seeds: its other runs would be lost.
 
     Raises:
         BadInput: it is not.
@@ -90,6 +91,7 @@ def _refuse_other_results(out: Path, study: Study) -> None:
     try:
         before = json.loads(read_at_most(path, 2**20))
         found = {name: before[name] for name in _identity(study)}
+        seeds = int(before["seeds"])
     except (ValueError, TypeError, KeyError):
         raise BadInput(f"{path}: expected a summary that `publish` wrote; found something else") from None
     for name, expected in _identity(study).items():
@@ -98,6 +100,11 @@ def _refuse_other_results(out: Path, study: Study) -> None:
                 f"{out}: published there is {name.replace('_', ' ')} {found[name]}; expected {expected}: results of "
                 "other data or sizes are not published over it; --out=DIR names another folder"
             )
+    if seeds > study.scale.seeds:
+        raise BadInput(
+            f"{out}: published there are the runs of {counted(seeds, 'seed')}; found SEEDS={study.scale.seeds}, which "
+            f"would drop some of them; SEEDS={seeds} keeps them all, and --out=DIR names another folder"
+        )
 
 
 def _identity(study: Study) -> dict[str, Any]:

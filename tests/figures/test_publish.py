@@ -132,6 +132,14 @@ def test_results_of_other_sizes_are_not_published_over_these(published, tmp_path
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir() if path.is_file()} == before
 
 
+def test_fewer_seeds_are_not_published_over_more(published, tmp_path):
+    options, out = published
+    shutil.copytree(out, tmp_path / "out")
+    with pytest.raises(BadInput, match=r"the runs of 2 seeds; found SEEDS=1, .*; SEEDS=2 keeps them all"):
+        publication.publish(tmp_path / "out", Study(replace(options, seeds=1), REAL))
+    assert (tmp_path / "out" / "runs.csv").read_bytes() == (out / "runs.csv").read_bytes()
+
+
 @pytest.mark.parametrize("moment", ["filling", "moved aside", "new in place"])
 def test_a_publication_that_is_killed_leaves_a_whole_one(tmp_path, moment):
     """A real process, killed while it fills the new folder, and between and after the two renames."""
