@@ -14,6 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from filelock import FileLock, Timeout
+
 from reproduce.errors import BadInput
 from reproduce.text import printable
 
@@ -44,6 +46,26 @@ def write_atomically(path: Path, content: bytes, keep: Path | None = None) -> No
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def only_one(path: Path, doing: str) -> contextlib.AbstractContextManager:
+    """Hold the lock `.NAME.lock` beside `path`; while another process holds it, say so and wait.
+
+    The operating system lets go of it when its process ends, however it ends. The file stays: whoever removed it could
+    take it from under a process that waits.
+
+    Args:
+        doing: what whoever holds it is doing to `path`, as in "prepares".
+
+    Raises:
+        OSError: the file cannot be written to.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        return lock.acquire(timeout=0)
+    except Timeout:
+        print(printable(f"waiting for another command, which {doing} {path}"), flush=True)
+        return lock.acquire()
 
 
 def json_bytes(value: Any) -> bytes:

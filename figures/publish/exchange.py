@@ -5,13 +5,14 @@
 
 import contextlib
 import json
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from reproduce.errors import BadInput
-from reproduce.files import read_at_most, write_json
+from reproduce.files import only_one, read_at_most, write_json
 
 MANIFEST = "manifest.json"
 NEW, OLD = ".new-", ".old-"
@@ -22,20 +23,22 @@ def replacing(out: Path) -> Iterator[Path]:
     """An empty folder beside `out`, to be filled; when it is, it takes the place of `out`.
 
     Whatever ends it on the way, a full disk or a kill, leaves `out` as it was. What a killed process left behind is
-    removed, and an `out` that it had moved aside is moved back.
+    removed, and an `out` that it had moved aside is moved back. Of several processes, one does this; the others wait.
 
     Raises:
         BadInput: `out` cannot be written to, or has a file of the user's under the name of a new one.
     """
     out = out.absolute()
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _recover(out)
-        new = out.with_name(f".{out.name}{NEW}{secrets.token_hex(6)}")
-        new.mkdir()
-    except OSError as error:
-        raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
-    try:
+    with contextlib.ExitStack() as afterwards:
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            afterwards.enter_context(only_one(out, "publishes into"))
+            _recover(out)
+            new = out.with_name(f".{out.name}{NEW}{secrets.token_hex(6)}")
+            new.mkdir()
+        except OSError as error:
+            raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
+        afterwards.callback(shutil.rmtree, new, ignore_errors=True)
         yield new
         written = _files(new)
         _keep_the_users_files(out, new, written)
@@ -45,19 +48,22 @@ def replacing(out: Path) -> Iterator[Path]:
             out.rename(old)
         new.rename(out)
         shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
 
 
 def _recover(out: Path) -> None:
     """Undo what a process that was killed has left half done."""
-    for path in sorted(out.parent.glob(f".{out.name}{OLD}*")):
+    for path in _left_behind(out, OLD):
         if out.exists():
             shutil.rmtree(path)
         else:
             path.rename(out)
-    for path in out.parent.glob(f".{out.name}{NEW}*"):
+    for path in _left_behind(out, NEW):
         shutil.rmtree(path)
+
+
+def _left_behind(out: Path, kind: str) -> list[Path]:
+    ours = re.compile(re.escape(f".{out.name}{kind}") + "[0-9a-f]{12}")
+    return sorted(path for path in out.parent.iterdir() if ours.fullmatch(path.name))
 
 
 def _files(folder: Path) -> list[str]:

@@ -6,14 +6,12 @@ import shlex
 import shutil
 import stat
 import sys
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 
 import h5py
 import numpy as np
-from filelock import FileLock, Timeout
 
 from reproduce.data.archives import (
     OFFICIAL,
@@ -28,6 +26,7 @@ from reproduce.data.download import copies, fetch_archive
 from reproduce.data.hdf5 import read_hdf5, to_unit_range, write_hdf5
 from reproduce.data.synthetic import synthetic_images
 from reproduce.errors import BadInput, Failure
+from reproduce.files import only_one
 from reproduce.text import printable
 
 OFFICIAL_NAME = "CIFAR-10"
@@ -209,23 +208,15 @@ def prepare(path: Path, sums: Sums = OFFICIAL) -> None:
         BadInput: what arrived is not the official archive.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Names of our own: beside `path` there may be anything, and the lock is emptied and the folder removed.
+    # A name of our own: beside `path` there may be anything, and the folder is removed.
     download = path.with_name(f".{path.name}.download")
-    with _only_one(FileLock(path.with_name(f".{path.name}.lock")), path):
+    with only_one(path, "prepares"):
         if path.exists():
             return
         x_train, y_train, x_test, y_test = find_copy(sums) or read_archive(fetch_archive(download, sums.binary), sums)
         parts = {"X_train": x_train, "Y_train": y_train, "X_test": x_test, "Y_test": y_test}
         write_hdf5(path, parts, OFFICIAL_NAME)
         shutil.rmtree(download, ignore_errors=True)
-
-
-def _only_one(lock: FileLock, path: Path) -> AbstractContextManager:
-    try:
-        return lock.acquire(timeout=0)
-    except Timeout:
-        print(f"waiting for another command, which prepares {printable(str(path))}", flush=True)
-        return lock.acquire()
 
 
 def find_copy(sums: Sums) -> Arrays | None:

@@ -4,6 +4,8 @@ import json
 import re
 import shutil
 import statistics
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,7 +33,7 @@ from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
 from tests.helpers.pictures import assert_names_lie_clear, assert_readable, texts_of
-from tests.helpers.processes import ROOT, run_python
+from tests.helpers.processes import ROOT, child_environment, run_python
 
 REAL = replace(DATASET, name="CIFAR-10 | made up", is_synthetic=False)
 PUBLISHED = sorted(path.parent.name for path in (ROOT / "docs/results").glob("*/runs.csv"))
@@ -109,7 +111,7 @@ def test_what_an_earlier_publication_had_does_not_stay_and_the_user_s_own_files_
     assert not (again / "figure-11.png").exists()
     assert (again / "figure-12.png").read_text() == "mine"
     assert (again / "figure-6.png").read_bytes() == (out / "figure-6.png").read_bytes()
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "out"]
 
 
 def test_a_user_s_file_under_the_name_of_one_of_ours_is_not_overwritten(published, tmp_path):
@@ -119,7 +121,7 @@ def test_a_user_s_file_under_the_name_of_one_of_ours_is_not_overwritten(publishe
     with pytest.raises(BadInput, match=r"figure-6\.png: expected a file that `publish` wrote, or none"):
         publication.publish(tmp_path / "out", Study(options, REAL))
     assert (tmp_path / "out" / "figure-6.png").read_text() == "mine"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "out"]
 
 
 @pytest.mark.parametrize("changes", [{"width": 0.25}, {"epochs": 3}, {"batch_size": 5}])
@@ -165,7 +167,35 @@ def test_a_publication_that_is_killed_leaves_a_whole_one(tmp_path, moment):
     with exchange.replacing(out) as new:
         (new / "claims.csv").write_text("newest")
     assert sorted(path.name for path in out.iterdir()) == ["claims.csv", "manifest.json", "notes.txt"]
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".out.lock", "out"]
+
+
+def test_of_two_that_publish_at_once_the_second_waits(tmp_path):
+    out = tmp_path / "out"
+    code = (
+        "import sys; from pathlib import Path; from figures.publish import exchange\n"
+        "with exchange.replacing(Path(sys.argv[1])) as new:\n"
+        "    (new / 'second.csv').write_text((Path(sys.argv[1]) / 'first.csv').read_text())\n"
+    )
+    with exchange.replacing(out) as new:
+        second = subprocess.Popen(
+            [sys.executable, "-c", code, out], env=child_environment(), stdout=subprocess.PIPE, text=True
+        )
+        assert second.stdout.readline() == f"waiting for another command, which publishes into {out}\n"
+        (new / "first.csv").write_text("of the first")
+    assert second.wait(60) == 0
+    assert (out / "second.csv").read_text() == "of the first"
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "second.csv"]
+
+
+def test_only_what_a_killed_publication_of_this_folder_left_is_removed(tmp_path):
+    left = [".[ab].new-0123456789ab", ".[ab].old-0123456789ab"]
+    others = [".[ab].new-ideas", ".[ab].old-2016", ".a.new-0123456789ab", ".a.old-0123456789ab"]
+    for name in left + others:
+        (tmp_path / name).mkdir()
+    with exchange.replacing(tmp_path / "[ab]"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".[ab].lock", "[ab]", *others])
 
 
 def test_what_is_missing_is_listed_with_its_command_and_time(tmp_path):
