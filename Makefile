@@ -170,5 +170,10 @@ INSTALL = @found=; newer=; older=; \
 $(ENVIRONMENT)/installed: setup.py $(if $(filter .venv,$(ENVIRONMENT)),$(wildcard requirements*.lock))
 	$(INSTALL)
 
+# A Python that is named sees whether it is the one that made what is there.
+ifneq ($(filter PYTHON,$(given)),)
+  .PHONY: $(ENVIRONMENT)/installed
+endif
+
 $(ENVIRONMENT)/installed-test $(ENVIRONMENT)/installed-bench: $(ENVIRONMENT)/installed
 	$(INSTALL) $(@:$(ENVIRONMENT)/installed-%=%)

@@ -103,6 +103,15 @@ def _make(folder: Path, extra: str, is_latest: bool) -> None:
         whole.write_text(sys.version)
 
 
+def _refuse_another_python(folder: Path) -> None:
+    """Where PYTHON names another Python than the one that made the environment, it would go unheard."""
+    whole = folder / "made-by"
+    made_by = whole.read_text() if os.environ.get("PYTHON") and whole.exists() else sys.version
+    if made_by != sys.version:
+        old, new = (" ".join(version.split()) for version in (made_by, sys.version))
+        _refuse(f"{folder.name} was made by Python {old}, and PYTHON names {new}; remove {folder.name} first")
+
+
 def main(arguments: list[str]) -> None:
     is_latest = "--latest" in arguments
     extra = "".join(argument for argument in arguments if argument != "--latest")
@@ -116,6 +125,7 @@ def main(arguments: list[str]) -> None:
     if not os.access(ROOT, os.W_OK):
         _refuse(f"{ROOT} cannot be written to, so no environment can be made in it")
     with _alone():
+        _refuse_another_python(folder)
         for part in dict.fromkeys(["", extra]):
             stamp = folder / ("installed" + (f"-{part}" if part else ""))
             if not _is_current(stamp, sources):

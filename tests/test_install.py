@@ -101,6 +101,32 @@ def test_the_true_reason_is_said_where_no_python_will_do(make, tmp_path):
     )
 
 
+@needs_make
+def test_a_named_python_that_did_not_make_the_environment_is_refused(tmp_path):
+    """It would go unheard: what is there runs in the Python that made it."""
+    for name in ("Makefile", "install.py", "setup.py", *LOCKS):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv").mkdir()
+    made_by = tmp_path / ".venv" / "made-by"
+
+    def make(*settings):
+        (tmp_path / ".venv" / "installed").touch()
+        command = ["make", "--no-print-directory", ".venv/installed", *settings]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    made_by.write_text("3.10.1 (another one)\n[of ours]")
+    refused = make(f"PYTHON={sys.executable}")
+    (said, of_make) = refused.stderr.splitlines()
+    assert refused.returncode == 2
+    assert said.startswith(".venv was made by Python 3.10.1 (another one) [of ours], and PYTHON names 3.")
+    assert said.endswith("; remove .venv first")
+    assert of_make.startswith("make: ***")
+    assert make().returncode == 0
+    made_by.write_text(sys.version)
+    assert make(f"PYTHON={sys.executable}").returncode == 0
+    assert sorted(path.name for path in (tmp_path / ".venv").iterdir()) == ["installed", "made-by"]
+
+
 def test_two_at_once_wait_for_each_other(tmp_path):
     """The second finds what the first has made, and makes nothing."""
     fcntl = pytest.importorskip("fcntl")
