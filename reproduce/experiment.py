@@ -10,8 +10,18 @@ from reproduce.augmentation import AUGMENTATIONS
 from reproduce.cli import number, one_of, option, whole_number, yes_or_no
 from reproduce.errors import BadInput
 from reproduce.optimizers import OPTIMIZERS, SETTINGS
-from reproduce.pattern import POOLING, REPORT_BLOCKS, check_pattern
+from reproduce.pattern import (
+    LARGEST_FILTER,
+    LARGEST_WIDTH,
+    MOST_DROPOUT,
+    MOST_FULLY_CONNECTED_LAYERS,
+    POOLING,
+    REPORT_BLOCKS,
+    check_pattern,
+)
 
+WIDTH = number(0, LARGEST_WIDTH, low_included=False)
+BATCH_SIZE = whole_number(1, 100_000)
 # A decay of 1 is none, and Adam would divide by 0.
 DECAY = number(0, 1, high_included=False)
 
@@ -36,14 +46,16 @@ def parse_optimizer(text: str) -> str:
 
 def _check_type(name: str, value: Any, expected: Any) -> None:
     """Refuse a value of another type than the field's; a whole number is a number, and a bool is neither."""
-    if expected is float or (expected == (float | None) and value is not None):
+    if value is None:
+        matches = expected == (float | None)
+    elif expected in (float, float | None):
         matches = isinstance(value, (int, float)) and not isinstance(value, bool)
     elif expected is int:
         matches = isinstance(value, int) and not isinstance(value, bool)
     elif expected in (str, bool):
         matches = isinstance(value, expected)
     else:
-        matches = value is None or isinstance(value, tuple)
+        matches = isinstance(value, tuple)
     if not matches:
         raise BadInput(f"{name}: expected {getattr(expected, '__name__', expected)}; found {value!r:.80}")
 
@@ -65,12 +77,14 @@ class Experiment:
     blocks: tuple[tuple[int, int], ...] = option(
         REPORT_BLOCKS, parse_blocks, "convolutions x channels of each [CONV-RELU]*N-POOL block"
     )
-    filter_size: int = option(3, whole_number(1, 31), "side of the convolutions' filters in pixels, odd")
+    filter_size: int = option(3, whole_number(1, LARGEST_FILTER), "side of the convolutions' filters in pixels, odd")
     pooling: str = option("max", one_of(*POOLING), "pooling after each block: max, average or none")
     batch_normalization: bool = option(True, yes_or_no, "batch normalization after each convolution: yes or no")
-    dropout: float = option(0.4, number(0, 0.99), "ratio of values dropped (not kept)")
-    fully_connected_layers: int = option(3, whole_number(1, 16), "fully connected layers, with the last one")
-    width: float = option(1.0, number(0, 16, low_included=False), "factor on all channels and hidden units")
+    dropout: float = option(0.4, number(0, MOST_DROPOUT), "ratio of values dropped (not kept)")
+    fully_connected_layers: int = option(
+        3, whole_number(1, MOST_FULLY_CONNECTED_LAYERS), "fully connected layers, with the last one"
+    )
+    width: float = option(1.0, WIDTH, "factor on all channels and hidden units")
     initial_scale: float = option(1.0, number(0, 1000, low_included=False), "factor on all initial weights")
     augmentation: str = option(
         "none", one_of(*AUGMENTATIONS), "training set as it is (none), or augmented as in section 6"
@@ -85,7 +99,7 @@ class Experiment:
     alpha: float = option(0.99, DECAY, "RMSprop's decay of the mean square")
     # A smaller one is 0 to Chainer, which refuses that.
     epsilon: float = option(1e-8, number(1e-38, 1), "small constant in the denominator of Adam, RMSprop and AdaGrad")
-    batch_size: int = option(500, whole_number(1, 100_000), "images in a mini-batch")
+    batch_size: int = option(500, BATCH_SIZE, "images in a mini-batch")
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from reproduce import engine
-from reproduce.cli import flag, number, one_of, option, path, whole_number
+from reproduce.cli import flag, one_of, option, path, whole_number
 from reproduce.data.dataset import Dataset, load, say_if_synthetic
+from reproduce.experiment import BATCH_SIZE, WIDTH
 from reproduce.text import printable
 
 
@@ -87,8 +88,8 @@ class Options:
     test_size: int | None = option(
         None, whole_number(1, 10_000_000), "number of test images, from the start of the file"
     )
-    batch_size: int | None = option(None, whole_number(1, 100_000), "images in a mini-batch")
-    width: float | None = option(None, number(0, 16, low_included=False), "factor on all channels and hidden units")
+    batch_size: int | None = option(None, BATCH_SIZE, "images in a mini-batch")
+    width: float | None = option(None, WIDTH, "factor on all channels and hidden units")
     device: int = option(-1, whole_number(-1, 1000), "-1 for the CPU, or a GPU's number")
     engine: str = option("auto", one_of(*engine.NAMES), "who computes: auto, chainer or fast")
     results: str = option("results", path, "the folder of the results store")

@@ -108,6 +108,12 @@ def test_equal_experiments_have_one_key():
     assert Experiment(dropout=0, width=1).key == Experiment(dropout=0.0, width=1.0).key
 
 
+@pytest.mark.parametrize("name", ["blocks", "width", "seed", "optimizer", "batch_normalization"])
+def test_a_setting_that_is_none_is_refused(name):
+    with pytest.raises(BadInput, match=f"{name}: expected .*; found None"):
+        Experiment(**{name: None})
+
+
 def test_unknown_settings_are_refused():
     with pytest.raises(BadInput, match="no such setting of an experiment: colour"):
         Experiment.from_settings({"colour": 1})
