@@ -28,7 +28,7 @@ from figures.page.content import gather
 from figures.page.place import Place
 from figures.publish.folder import PUBLISHED, PublishOptions, publish
 from figures.publish.headline import update
-from figures.sections import CLAIMS, FIGURES, SERIES, networks_timed, parse_target, runs_for
+from figures.sections import CLAIMS, FIGURE_NUMBERS, FIGURES, SERIES, networks_timed, parse_target, runs_for
 from figures.summaries import claims_summary, comparison_summary, plan_summary, write_summary
 from reproduce.analysis.comparison import Row, orders
 from reproduce.analysis.significance import VERDICTS
@@ -83,7 +83,7 @@ def all_command(options: Options) -> None:
     make_folder(study.folder)
     _train(runs_for("all-figures", study), study)
     failed = []
-    steps: list[tuple[str, Callable[[], object]]] = [("figure 1", lambda: background.make_figure_1(study.folder))]
+    steps: list[tuple[str, Callable[[], object]]] = [("figure 1", lambda: background.make_figure_1(options))]
     steps += [(f"figure {number}", partial(_finish, figure, study)) for number, figure in FIGURES.items()]
     for name, step in steps:
         try:
@@ -249,9 +249,7 @@ def _figure_command(number: int) -> Callable[[Options], None]:
 
     def command(options: Options) -> None:
         if number not in FIGURES:
-            folder = Path(options.results) / options.profile
-            make_folder(folder)
-            background.make_figure_1(folder)
+            background.make_figure_1(options)
             return
         check(options)
         make(FIGURES[number], Study.of(options))
@@ -261,15 +259,14 @@ def _figure_command(number: int) -> Callable[[Options], None]:
 
 def main(arguments: list[str]) -> None:
     """The command line: `python -m figures COMMAND [options]`."""
-    numbers = sorted({1, *FIGURES})
-    by_name = {f"figure-{number}": (_figure_command(number), f"Make figure {number}.") for number in numbers}
+    by_name = {f"figure-{number}": (_figure_command(number), f"Make figure {number}.") for number in FIGURE_NUMBERS}
     if not arguments or arguments[0] not in {**COMMANDS, **by_name}:
         usage = f"usage: python -m figures {' | '.join(COMMANDS)} | figure-N [options]"
         if arguments and arguments[0] in ("-h", "--help"):
             print("\n".join([usage, "", *(f"  {name:9}{text}" for name, (_, text) in COMMANDS.items())]))
             return
         found = arguments[0] if arguments else "nothing"
-        names = f"{', '.join(COMMANDS)} or figure-{numbers[0]} to figure-{numbers[-1]}"
+        names = f"{', '.join(COMMANDS)} or figure-{min(FIGURE_NUMBERS)} to figure-{max(FIGURE_NUMBERS)}"
         raise BadInput(f"expected {names}{suggestion(found, [*COMMANDS, *MAKE_TARGETS, *by_name])}; found {found!r}")
     command, description = {**COMMANDS, **by_name}[arguments[0]]
     parser = parser_for(f"python -m figures {arguments[0]}", description)

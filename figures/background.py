@@ -1,7 +1,6 @@
 """The background: figure 1, tables 1 and 2, and the memory table. Nothing is trained for them."""
 
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -28,8 +27,8 @@ SAYS = (
     "a table of every layer's size and parameters, and the six VGG columns with their parameter counts."
 )
 
-# Figure 1 is a table: it has no curves.
-FIGURES: dict[int, Any] = {}
+# Figure 1 is a table: it has no curves, and nothing is trained for it.
+FIGURES: dict[int, None] = {1: None}
 
 TARGETS = ("1", "tables")
 # Figure 1 frames the columns that the report goes on with: A in blue, D in green, E in orange.
@@ -122,13 +121,25 @@ def figure_1_csv() -> str:
     return csv_bytes(lines).decode()
 
 
-def make_figure_1(folder: Path) -> None:
-    """Write figure 1 as PNG, SVG, PDF and CSV, and say where."""
-    path = folder / "figure-1"
+def folder_of(options: Options) -> Path:
+    """Where figure 1 and the tables go: the profile's folder, whatever the data and the sizes, of which they use none.
+
+    Raises:
+        BadInput: it cannot be made.
+    """
+    folder = Path(options.results) / options.profile
+    make_folder(folder)
+    return folder
+
+
+def make_figure_1(options: Options) -> Path:
+    """Write figure 1 as PNG, SVG, PDF and CSV, say where, and return the path of its PNG."""
+    path = folder_of(options) / "figure-1"
     with matplotlib.rc_context(STYLE):
         files = save_picture(figure_1(), path)
     write_atomically(path.with_suffix(".csv"), figure_1_csv().encode())
     print(f"figure-1: {', '.join(map(str, [*files, path.with_suffix('.csv')]))}", flush=True)
+    return path.with_suffix(".png")
 
 
 def write_tables(folder: Path, has_pictures: bool = True) -> dict[str, list[Path]]:
@@ -156,13 +167,10 @@ def main(arguments: list[str]) -> None:
         if target not in TARGETS:
             raise BadInput(f"{target}: expected {' or '.join(TARGETS)}")
     options = Options(**given)
-    # No data and no run: what is computed is the same in every folder of the profile.
-    folder = Path(options.results) / options.profile
-    make_folder(folder)
     if "1" in targets:
-        make_figure_1(folder)
+        make_figure_1(options)
     if "tables" in targets:
-        make_tables(folder)
+        make_tables(folder_of(options))
 
 
 def _wrong_memory_table_cells() -> float:

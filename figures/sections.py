@@ -32,7 +32,11 @@ SECTIONS = (
     augmentation,
     best_model,
 )
-FIGURES: dict[int, Figure] = {number: figure for section in SECTIONS for number, figure in section.FIGURES.items()}
+FIGURE_NUMBERS = tuple(number for section in SECTIONS for number in section.FIGURES)
+# Those that have curves: all but figure 1, a table.
+FIGURES: dict[int, Figure] = {
+    number: figure for section in SECTIONS for number, figure in section.FIGURES.items() if figure
+}
 CLAIMS: tuple[Claim, ...] = tuple(claim for section in SECTIONS for claim in section.CLAIMS)
 SERIES: tuple[Series, ...] = tuple(series for figure in FIGURES.values() for series in figure.series)
 TARGETS = ("all-figures", "claims", *(figure.name for figure in FIGURES.values()))

@@ -69,8 +69,7 @@ def gather(study: Study) -> Content:
     """
     folder = study.folder
     folder.mkdir(parents=True, exist_ok=True)
-    background.make_figure_1(folder)
-    pictures, rows, captions, seeds, missing = {1: folder / "figure-1.png"}, {}, {}, {}, {}
+    pictures, rows, captions, seeds, missing = {1: background.make_figure_1(study.options)}, {}, {}, {}, {}
     for number, figure in FIGURES.items():
         needed = jobs_of(figure, study)
         if lacking := missing_runs(needed, study):

@@ -38,7 +38,7 @@ def write(path: Path, content: Content, place: Place) -> None:
 def _section(section: ModuleType, content: Content, place: Place) -> Section:
     number, decisions = section.NUMBER, [one for one in content.decisions if one.claim.section == section.NUMBER]
     parts = [html.paragraph(section.SAYS)]
-    for figure in section.FIGURES or (1,):
+    for figure in section.FIGURES:
         parts += _figure(figure, content, place)
     if number == "background":
         parts += _tables()

@@ -8,7 +8,7 @@ from figures.figure import scale_sentence
 from figures.nearness import Pair, trained_in_words
 from figures.page.content import Content
 from figures.page.place import Place
-from figures.sections import FIGURES
+from figures.sections import FIGURE_NUMBERS
 from reproduce.analysis.significance import NOT_TESTED, TOO_FEW_SEEDS, VERDICTS
 from reproduce.render import html
 from reproduce.render.comparison import orders_sentence
@@ -29,7 +29,7 @@ def opening(content: Content) -> list[str]:
     width = "the report's width" if scale.width == 1 else f"width {scale.width:g} of the report's"
     parts.append(
         html.paragraph(
-            f"{len(content.pictures)} of the report's {len(FIGURES) + 1} figures and {tested} of its "
+            f"{len(content.pictures)} of the report's {len(FIGURE_NUMBERS)} figures and {tested} of its "
             f"{len(content.decisions)} claims, made again with its own network in Chainer: {study.options.profile} "
             f"profile, {dataset.name}, {len(dataset.y_train):,} training{study.draws} and {len(dataset.y_test):,} test "
             f"images, {width}{_seeds_of_figures(content)}.",
@@ -53,7 +53,7 @@ def summary(content: Content) -> list[str]:
     mark = " on synthetic data" if content.study.dataset.is_synthetic else ""
     right = sum(one.verdict == RIGHT for one in computed)
     counts = [
-        (f"{len(content.pictures)} of {len(FIGURES) + 1}", "figures made"),
+        (f"{len(content.pictures)} of {len(FIGURE_NUMBERS)}", "figures made"),
         *((str(by_runs[word]), f"claims {'with ' * (word == TOO_FEW_SEEDS)}{word}{mark}") for word in VERDICTS),
         (f"{right} of {len(computed)}", "arithmetic claims right"),
     ]

@@ -12,7 +12,7 @@ from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, RE
 from figures.nearness import is_mostly_there, overlay_figure, spread_of_the_report, trained_in_words
 from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders, two_runs_apart
 from figures.publish.runs import rows_of
-from figures.sections import CLAIMS, FIGURES, SECTIONS
+from figures.sections import CLAIMS, FIGURE_NUMBERS, SECTIONS
 from reproduce.analysis.significance import (
     CONTRADICTED,
     FEWEST_SEEDS,
@@ -63,7 +63,7 @@ def headline(published: Path) -> str:
     parts += table_of_orders(published)
     if (full / "nearness.csv").exists():
         parts.append(f"- **How near?** {_near_in_words(full)} [Every curve](docs/nearness.md).")
-    figures, claims = len(FIGURES) + 1, len(CLAIMS)
+    figures, claims = len(FIGURE_NUMBERS), len(CLAIMS)
     in_words, *named = _claims_in_words(published)
     parts += [
         f"- **Which claims hold?** {in_words}",

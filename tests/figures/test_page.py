@@ -140,6 +140,7 @@ def written(gathered):
 @pytest.fixture(scope="module")
 def beside(gathered):
     """The page as it is published, beside its pictures."""
+    shutil.copy(gathered.pictures[1], gathered.study.folder)
     path = gathered.study.folder / "beside.html"
     layout.write(path, gathered, Place(has_pictures_inside=False, docs="../.."))
     return path

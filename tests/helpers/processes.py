@@ -27,6 +27,10 @@ def run_python(*arguments: object, cwd: Path, **environment: str) -> subprocess.
 
 
 def drawn(results: Path) -> Path:
-    """The one folder of figures and tables in a results folder, whatever data and sizes it is named after."""
-    (found,) = (path for path in results.iterdir() if path.is_dir() and path.name.startswith(("smoke", "quick")))
-    return found
+    """The one folder of what runs have given in a results folder, whatever data and sizes it is named after.
+
+    Figure 1 and the tables may lie in the profile's own, whose name is shorter.
+    """
+    found = [path for path in results.iterdir() if path.is_dir() and path.name.startswith(("smoke", "quick"))]
+    (of_runs,) = (path for path in found if len(found) == 1 or path.name not in ("smoke", "quick"))
+    return of_runs

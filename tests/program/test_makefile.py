@@ -94,7 +94,7 @@ def test_a_target_of_plan_is_handed_on_as_it_stands(checkout, value):
     assert words == ["-m", "figures", "plan", f"--target={value.lstrip()}"]
 
 
-SECTION_OF = {number: one.__name__ for one in SECTIONS for number in one.FIGURES} | {1: "figures.background"}
+SECTION_OF = {number: one.__name__ for one in SECTIONS for number in one.FIGURES}
 
 
 @pytest.mark.parametrize("number", range(1, 11))
