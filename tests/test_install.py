@@ -112,7 +112,9 @@ def test_a_named_python_that_did_not_make_the_environment_is_refused(tmp_path):
     def make(*settings):
         (tmp_path / ".venv" / "installed").touch()
         command = ["make", "--no-print-directory", ".venv/installed", *settings]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        # Not as a part of the make that runs the tests, which hands its own settings on.
+        environment = {name: value for name, value in os.environ.items() if "MAKE" not in name and name != "MFLAGS"}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
 
     made_by.write_text("3.10.1 (another one)\n[of ours]")
     refused = make(f"PYTHON={sys.executable}")
