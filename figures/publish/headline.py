@@ -82,7 +82,8 @@ def _chosen_in_the_overlay(full: Path) -> str:
         (int(row["figure"]), int(row["epochs_compared"]), int(row["epochs_in_report"]), row["chosen_on"] == "yes")
         for row in rows
     ]
-    shown = [is_chosen for number, *_, is_chosen in curves if number == overlay_figure(curves)]
+    figure = overlay_figure(curves)
+    shown = [is_chosen for number, *_, is_chosen in curves if number == figure]
     if not any(shown):
         return ""
     return f"In {sum(shown)} of these {len(shown)} curves a setting of ours was chosen by the report's curves. "
