@@ -9,7 +9,7 @@ import numpy as np
 
 from figures.baseline import BASELINE
 from figures.claims import measures
-from reproduce.analysis.curves import Series
+from reproduce.analysis.curves import Series, part_of
 from reproduce.plan.step_times import STEP
 
 ABOVE_0 = (0.0, math.inf)
@@ -64,7 +64,7 @@ class Comparison:
         """
         if self.unit != "points" or self.judged or not self.curves:
             return ""
-        return "test" if any(series.quantity.startswith("test") for series in self.curves.values()) else "train"
+        return "test" if any(part_of(series.quantity) == "test" for series in self.curves.values()) else "train"
 
     def claimed_in_words(self) -> str:
         """`above 0`, `at least 1`, `-5 to 5`."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reproduce.analysis.curves import Curve, Series, curve_of
+from reproduce.analysis.curves import Curve, Series, as_error, curve_of, part_of
 from reproduce.analysis.report_curves import report_curve
 from reproduce.experiment import Experiment
 from reproduce.pattern import CLASSES
@@ -55,9 +55,8 @@ def train_curves(shown: Iterable[Series]) -> list[tuple[Series, Curve]]:
     found = []
     for series in shown:
         curve = report_curve(series)
-        if curve is not None and series.quantity.startswith("train"):
-            values = curve.values if "error" in series.quantity else 100 - curve.values
-            found.append((series, curve._replace(values=values)))
+        if curve is not None and part_of(series.quantity) == "train":
+            found.append((series, curve._replace(values=as_error(curve.values, series.quantity))))
     return found
 
 
@@ -75,18 +74,19 @@ def arm_of(series: Series, histories: Iterable[History], epochs: int, report: It
         if len(common):
             epoch = int(common[-1])
             value = float(curve.values[0, curve.epochs == epoch][0])
-            arm = Arm(series.label, *other_names(other), epoch, float(ours[epoch]), value)
+            arm = Arm(series.label, *names_of(other), epoch, float(ours[epoch]), value)
             candidates.append((differences(series.settings, other.settings), abs(arm.ours - arm.report), arm))
     return min(candidates, key=lambda one: one[:2])[2]
 
 
-def other_names(series: Series) -> tuple[int, str, str]:
+def names_of(series: Series) -> tuple[int, str, str]:
+    """Under which figure, panel and name the report shows a series."""
     return series.figure or 0, series.panel, series.name
 
 
 def differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> int:
     """In how many settings two runs differ; the optimizer with all of its own settings counts as one."""
-    one, other = ({**Experiment(**settings).settings()} for settings in (first, second))
+    one, other = (Experiment(**settings).settings() for settings in (first, second))
     if one["optimizer"] != other["optimizer"]:
         return 1 + sum(one[name] != other[name] for name in set(one) & set(other) - {"optimizer", "learning_rate"})
     return sum(one[name] != other[name] for name in one)

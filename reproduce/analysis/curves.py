@@ -20,6 +20,21 @@ QUANTITIES = {
 SYNTHETIC_MARK = ", synthetic data"
 
 
+def part_of(quantity: str) -> str:
+    """Which images a quantity is of: `train` or `test`."""
+    return quantity.split()[0]
+
+
+def is_accuracy(quantity: str) -> bool:
+    """Whether more of it is better: it is an accuracy, and no error."""
+    return "accuracy" in quantity
+
+
+def as_error(values: Any, quantity: str) -> Any:
+    """A quantity's values, numbers or arrays, as error; and an error's as that quantity. Percent."""
+    return 100 - values if is_accuracy(quantity) else values
+
+
 @dataclass(frozen=True)
 class Series:
     """A curve as it is declared: what it is called, and the runs that give it.

@@ -19,6 +19,7 @@ from figures.publish import folder as publication
 from figures.publish.runs import restore_runs
 from figures.sections import CLAIMS, FIGURES
 from reproduce import study
+from reproduce.analysis.curves import is_accuracy, part_of
 from reproduce.analysis.report_curves import report_curves
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
@@ -569,8 +570,8 @@ def test_published_figures_have_the_numbers_of_the_published_runs(profile):
         for row in rows(folder / f"figure-{number}.csv"):
             series = FIGURES[number].curve(row["panel"], row["series"], row["quantity"])
             key = study.experiment(series.settings, int(row["seed"])).key
-            accuracy = float(epochs[key, int(row["epoch"])][f"{row['quantity'].split()[0]}_accuracy"])
-            expected = 100 - accuracy if "error" in row["quantity"] else accuracy
+            accuracy = float(epochs[key, int(row["epoch"])][f"{part_of(row['quantity'])}_accuracy"])
+            expected = accuracy if is_accuracy(row["quantity"]) else 100 - accuracy
             assert float(row["value"]) == pytest.approx(expected, abs=1e-3, nan_ok=True), row
 
 
