@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reproduce import layers
-from reproduce.layers import LRN, Convolution, Layer
+from reproduce.layers import LRN, Convolution, Layer, layers_in_pattern
 from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_SIZE, REPORT_BLOCKS
 
 
@@ -30,7 +29,7 @@ class Architecture:
 
 def layers_of(network: Architecture) -> tuple[Layer, ...]:
     """A network's layers from its input to its last fully connected layer, with their sizes."""
-    return layers.layers_of(
+    return layers_in_pattern(
         network.image_size, network.blocks, network.units, batch_normalization=network.batch_normalization
     )
 

@@ -73,7 +73,7 @@ def convolution_name(convolution: Convolution | str) -> str:
     return convolution if isinstance(convolution, str) else f"conv{convolution[0]}-{convolution[1]}"
 
 
-def layers_of(
+def layers_in_pattern(
     image_size: int,
     blocks: Sequence[Sequence[Convolution | str]],
     units: Sequence[int],

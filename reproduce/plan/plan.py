@@ -94,7 +94,7 @@ def networks_of(jobs: Iterable[Job]) -> dict[str, Experiment]:
     return found
 
 
-def seconds_of(job: Job, done: int, dataset: Dataset, speed: Speed) -> float:
+def predicted_seconds(job: Job, done: int, dataset: Dataset, speed: Speed) -> float:
     """How long a run takes, from the epochs that are done to its last."""
     images = cost.training_images(job.experiment, len(dataset.y_train))
     epoch = images * speed.training + len(dataset.y_test) * speed.testing + speed.saving
@@ -138,7 +138,7 @@ def make_plan(jobs: Iterable[Job], study: Study) -> Plan:
         speed = speeds[network_key(job.experiment)]
         if job.experiment.augmentation == "none":
             speed = speed._replace(augmenting=0.0)
-        seconds[job.key] = seconds_of(job, done[job.key], dataset, speed)
+        seconds[job.key] = predicted_seconds(job, done[job.key], dataset, speed)
     batches = sum(speed.batches for speed in speeds.values())
     return Plan(wanted, missing, done, seconds, len(networks), batches, places, start)
 

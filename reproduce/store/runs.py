@@ -26,7 +26,7 @@ from reproduce.text import printable
 
 LARGEST_SIDE_FILE = 16 * 2**20
 # What may say what a run is and has given; of equally long ones, the first counts.
-HOLDERS = (LATEST, PREVIOUS, RECORD)
+SOURCES = (LATEST, PREVIOUS, RECORD)
 EXPERIMENT, HISTORY, PROVENANCE, HOLDER = "experiment.json", "history.csv", "provenance.json", ".holder"
 WRITTEN = (LATEST, RECORD, EXPERIMENT, HISTORY, PROVENANCE, HOLDER)
 
@@ -71,7 +71,7 @@ def examine(folder: Path, experiment: Experiment) -> RunState:
     """
     damaged: dict[str, str] = {}
     briefs: dict[str, Record] = {}
-    for candidate in HOLDERS:
+    for candidate in SOURCES:
         found = _record_of(folder / candidate, damaged)
         if found and found.settings != experiment.settings():
             _refuse_if_foreign(folder, experiment, found.settings)
@@ -88,7 +88,7 @@ def examine(folder: Path, experiment: Experiment) -> RunState:
 
 def read_history(folder: Path) -> History:
     """The epochs of whatever run a folder holds, by its newest whole checkpoint or its record; none if it has none."""
-    brief = _longest(found for name in HOLDERS if (found := _record_of(folder / name, {})))
+    brief = _longest(found for name in SOURCES if (found := _record_of(folder / name, {})))
     return brief.history if brief else []
 
 

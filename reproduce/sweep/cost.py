@@ -1,10 +1,9 @@
 """What a run costs, told from its settings alone: operations, memory, disk. Nothing is built or trained for it."""
 
-from reproduce import layers
 from reproduce.augmentation import COPIES
 from reproduce.data.dataset import Dataset
 from reproduce.experiment import Experiment
-from reproduce.layers import Layer
+from reproduce.layers import Layer, layers_in_pattern
 from reproduce.optimizers import OPTIMIZERS
 from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_SIZE, scaled
 
@@ -15,26 +14,26 @@ PROCESS_BYTES = 300 * 2**20
 SIDE_FILES_BYTES = 16 * 2**10
 
 
-def layers_of(experiment: Experiment) -> tuple[Layer, ...]:
+def layers_of_experiment(experiment: Experiment) -> tuple[Layer, ...]:
     """The network of an experiment, from its input to its last fully connected layer."""
     blocks = [
         [(experiment.filter_size, scaled(channels, experiment.width))] * convolutions
         for convolutions, channels in experiment.blocks
     ]
     hidden = [scaled(HIDDEN_UNITS, experiment.width)] * (experiment.fully_connected_layers - 1)
-    return layers.layers_of(
+    return layers_in_pattern(
         IMAGE_SIZE, blocks, [*hidden, CLASSES], experiment.pooling != "none", experiment.batch_normalization
     )
 
 
 def parameters(experiment: Experiment) -> int:
     """How many numbers training changes."""
-    return sum(layer.parameters for layer in layers_of(experiment))
+    return sum(layer.parameters for layer in layers_of_experiment(experiment))
 
 
 def forward_operations(experiment: Experiment) -> int:
     """Floating point operations of one image's forward pass."""
-    return sum(layer.operations for layer in layers_of(experiment))
+    return sum(layer.operations for layer in layers_of_experiment(experiment))
 
 
 def step_operations(experiment: Experiment) -> int:
@@ -42,7 +41,7 @@ def step_operations(experiment: Experiment) -> int:
 
     Each direction takes as many as the forward pass; the first layer's input is the image, which has no gradient.
     """
-    with_weights = [layer.operations for layer in layers_of(experiment) if layer.operations]
+    with_weights = [layer.operations for layer in layers_of_experiment(experiment) if layer.operations]
     return 3 * sum(with_weights) - with_weights[0]
 
 
@@ -77,7 +76,7 @@ def memory_bytes(experiment: Experiment, dataset: Dataset, is_unfolding: bool) -
     images = dataset.nbytes + made
     weights = parameters(experiment) * (2 + OPTIMIZERS[experiment.optimizer].slots) * FLOAT
     # The image itself is counted above.
-    inner = layers_of(experiment)[1:]
+    inner = layers_of_experiment(experiment)[1:]
     # What a backward pass needs of the forward one: a convolution's output before and after normalization and after
     # ReLU; a pooling's output, where its maxima were, and the same after dropout, with its mask.
     kept = sum(layer.values * ((3 if experiment.batch_normalization else 2) if layer.window else 4) for layer in inner)

@@ -63,7 +63,7 @@ def test_operations_and_parameters_are_those_of_the_network(settings):
 def test_the_report_s_network_has_the_operations_that_its_layers_say():
     # conv1_1: 3 x 3 filters of 3 channels at 32 x 32 places, 64 of them; a multiplication and an addition each.
     experiment = Experiment()
-    assert cost.layers_of(experiment)[1].operations == 2 * 27 * 64 * 1024
+    assert cost.layers_of_experiment(experiment)[1].operations == 2 * 27 * 64 * 1024
     assert cost.forward_operations(experiment) == pytest.approx(0.4e9, rel=0.2)
     assert cost.step_operations(experiment) == 3 * cost.forward_operations(experiment) - 2 * 27 * 64 * 1024
     augmented = replace(experiment, augmentation="report")
@@ -172,7 +172,7 @@ def test_the_time_of_a_quick_sweep_is_predicted_within_a_quarter(tmp_path, monke
 
 
 def test_every_layer_hands_its_values_on():
-    layers = cost.layers_of(Experiment())
+    layers = cost.layers_of_experiment(Experiment())
     assert [layer.name for layer in layers][:3] == ["input", "conv3-64", "conv3-64"]
     for before, after in pairwise(layers):
         if after.name.startswith("FC"):
