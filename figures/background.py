@@ -10,12 +10,12 @@ from matplotlib.patches import Rectangle
 from figures.claims.declare import Claim, Comparison
 from figures.vgg import COLUMNS, CONV_NN, layers_of, parameters, weight_layers
 from figures.vgg_tables import PRINTED_MILLIONS, grid, is_added, memory_table_as_printed, table_2, tables
-from reproduce.analysis import curves
 from reproduce.cli import add_options, parser_for, run
 from reproduce.errors import BadInput
 from reproduce.files import csv_bytes, make_folder, write_atomically
 from reproduce.pattern import IMAGE_SIZE
 from reproduce.profiles import Options
+from reproduce.render.csv_files import CURVE_COLUMNS
 from reproduce.render.looks import BLUE, GREEN, NAME_SIZE, SOFT_INK, STYLE, TEXT_SIZE, TITLE_SIZE, WIDTH
 from reproduce.render.plotting import save_picture
 from reproduce.render.tables import as_markdown, write_table
@@ -112,7 +112,7 @@ def figure_1_csv() -> str:
     The panel is the block, the series the column of table 1, the value its parameters; nothing is trained, so epoch and
     seed are empty.
     """
-    lines: list[tuple[object, ...]] = [curves.COLUMNS]
+    lines: list[tuple[object, ...]] = [CURVE_COLUMNS]
     for network in COLUMNS:
         for layer in layers_of(network):
             if layer.fan_in or layer.name == "LRN":

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from reproduce.analysis.comparison import Row, last_values, orders
-from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
+from reproduce.analysis.curves import Curve, Series, curve_of
 from reproduce.analysis.report_curves import report_curve, report_curves
 from reproduce.cli import add_options, parser_for, run
 from reproduce.errors import BadInput
 from reproduce.plan import step_times
 from reproduce.profiles import PROFILES, Options
 from reproduce.render.comparison import key_of, order_sentence, table
+from reproduce.render.csv_files import write_curves
 from reproduce.render.plotting import curves_picture, save_picture, stamp_of
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job

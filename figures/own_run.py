@@ -11,12 +11,13 @@ import numpy as np
 from figures.figure import Figure
 from figures.sections import FIGURES
 from reproduce.analysis.comparison import mean_absolute_gap
-from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
+from reproduce.analysis.curves import Curve, Series, curve_of
 from reproduce.analysis.report_curves import report_curve, report_curves
 from reproduce.cli import option, path, whole_number
 from reproduce.errors import BadInput, first_line
 from reproduce.experiment import Experiment
 from reproduce.profiles import PROFILES
+from reproduce.render.csv_files import write_curves
 from reproduce.render.plotting import own_run_picture, save_picture, stamp_of
 from reproduce.store.history import History, parse_history
 from reproduce.store.runs import EXPERIMENT, HISTORY, PROVENANCE, side_file

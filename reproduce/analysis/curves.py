@@ -2,22 +2,18 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from reproduce.files import csv_bytes, write_atomically
 from reproduce.store.history import History, is_complete
 
-COLUMNS = ("panel", "series", "quantity", "epoch", "seed", "value")
 QUANTITIES = {
     "train error (%)": lambda row: 100 - row.train_accuracy,
     "train accuracy (%)": lambda row: row.train_accuracy,
     "test error (%)": lambda row: 100 - row.test_accuracy,
     "test accuracy (%)": lambda row: row.test_accuracy,
 }
-SYNTHETIC_MARK = ", synthetic data"
 
 
 def part_of(quantity: str) -> str:
@@ -97,20 +93,3 @@ def begun_curve(series: Series, histories: Sequence[History]) -> Curve:
     while epochs and not all(is_complete(history, epochs) for history in histories):
         epochs -= 1
     return curve_of(series, histories, epochs)
-
-
-def write_curves(
-    path: Path, curves: Iterable[Curve], is_synthetic: bool, seeds: Sequence[object] | None = None
-) -> None:
-    """Write what a figure draws as CSV, a row for each seed and epoch; synthetic results say so in their quantity.
-
-    Args:
-        seeds: what the curves' rows are called; by default 0, 1, ...
-    """
-    lines: list[Sequence[object]] = [COLUMNS]
-    for curve in curves:
-        quantity = curve.quantity + (SYNTHETIC_MARK if is_synthetic else "")
-        for seed, values in zip(seeds or range(len(curve.values)), curve.values, strict=True):
-            for epoch, value in zip(curve.epochs, values, strict=True):
-                lines.append([curve.panel, curve.series, quantity, int(epoch), seed, f"{value:.4f}"])
-    write_atomically(path, csv_bytes(lines))

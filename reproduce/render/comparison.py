@@ -1,12 +1,11 @@
 """A comparison with the report as text, as cells of a table, and as comparison.csv."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 
 from reproduce.analysis.comparison import PanelOrder, Row
-from reproduce.analysis.curves import SYNTHETIC_MARK
 from reproduce.files import csv_bytes, write_atomically
+from reproduce.render.csv_files import marked, number
 from reproduce.text import NO_VALUE, format_table, shown
 
 NOT_IN_THE_REPORT = "not in the report"
@@ -79,14 +78,10 @@ def write_comparison(
     Gaps are left empty where the scale is not the report's: they would compare networks of different sizes. Synthetic
     results say so in their quantity.
     """
-
-    def number(value: float) -> str:
-        return f"{value:.4f}" if math.isfinite(value) else ""
-
     lines: list[Sequence[object]] = [COLUMNS]
     for figure, row in rows:
         gaps = [number(row.gap), number(row.mean_absolute_gap)] if is_report_scale else ["", ""]
-        quantity = row.quantity + (SYNTHETIC_MARK if is_synthetic else "")
+        quantity = marked(row.quantity, is_synthetic)
         values = [number(row.ours), number(row.spread), number(row.report), *gaps]
         ranks = ["" if rank is None else rank for rank in (row.our_rank, row.report_rank)]
         counts = [*ranks, number(row.tau), row.diverged, row.seeds]

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from reproduce.analysis.curves import SYNTHETIC_MARK
 from reproduce.analysis.report_curves import READING_ACCURACY, shown_curve
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.profiles import Options
+from reproduce.render.csv_files import marked, number
 from reproduce.render.plotting import SUFFIXES, candidates_panel, candidates_picture, save_picture, stamp_of
 from reproduce.render.tables import markdown_rows
 from reproduce.study import Study
@@ -117,16 +117,12 @@ def infer_command(question: str, options: Options, epochs: int | None = None) ->
 
 def write_csv(path: Path, answers: Sequence[Answer], study: Study) -> None:
     """A row for each candidate and curve; numbers in points, empty where there are none."""
-
-    def number(value: float) -> str:
-        return f"{value:.4f}" if math.isfinite(value) else ""
-
     lines: list[Sequence[object]] = [COLUMNS]
     for answer in answers:
         for one in answer.standings:
             for place, curve in enumerate(answer.question.curves):
                 gap = one.gaps[place] if one.gaps else math.nan
-                quantity = curve.quantity + (SYNTHETIC_MARK if study.dataset.is_synthetic else "")
+                quantity = marked(curve.quantity, study.dataset.is_synthetic)
                 settings = json.dumps({**one.settings, **curve.settings}, sort_keys=True)
                 where = (curve.figure, curve.panel, curve.name, quantity)
                 until = one.compared - 1 if one.gaps else ""

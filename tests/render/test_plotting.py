@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from reproduce.analysis.curves import Curve, Series, curve_of, write_curves
+from reproduce.analysis.curves import Curve, Series, curve_of
 from reproduce.analysis.report_curves import report_curves
 from reproduce.render import plotting
+from reproduce.render.csv_files import write_curves
 from reproduce.render.looks import BASELINE_LOOK, LOOKS, PNG_DOTS_PER_INCH, STYLE, fold, looks_of, text_width
 from reproduce.store.history import EpochRecord
 from tests.helpers.pictures import assert_readable, contrast_with_white, texts_of
