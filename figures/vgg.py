@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reproduce.experiment import Experiment
 from reproduce.layers import LRN, Convolution, Layer, layers_in_pattern
-from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_SIZE, REPORT_BLOCKS
+from reproduce.pattern import CLASSES, HIDDEN_UNITS, IMAGE_SIZE
 
 
 @dataclass(frozen=True)
@@ -71,10 +72,11 @@ COLUMNS: Sequence[Architecture] = (
 COLUMN = {network.name: network for network in COLUMNS}
 
 # The network that the report trains on 32 x 32 images: column E's first three blocks, and smaller layers behind them.
+OURS = Experiment()
 CONV_NN = Architecture(
     "Conv_NN",
     IMAGE_SIZE,
-    tuple(((3, channels),) * convolutions for convolutions, channels in REPORT_BLOCKS),
-    (HIDDEN_UNITS, HIDDEN_UNITS, CLASSES),
-    batch_normalization=True,
+    tuple(((OURS.filter_size, channels),) * convolutions for convolutions, channels in OURS.blocks),
+    (*[HIDDEN_UNITS] * (OURS.fully_connected_layers - 1), CLASSES),
+    OURS.batch_normalization,
 )

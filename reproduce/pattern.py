@@ -7,6 +7,10 @@ HIDDEN_UNITS = 500
 # The report allows 0 <= N <= 3 convolutions a block, and then puts four into its last (docs/errata.md).
 MAXIMUM_CONVOLUTIONS = 4
 REPORT_BLOCKS = ((2, 64), (2, 128), (4, 256))
+# The networks of sections 1 and 2: x1, x2 and x3.
+ONE_BLOCK, TWO_BLOCKS, THREE_BLOCKS = ((2, 64),), ((2, 64), (2, 128)), ((2, 64), (2, 128), (2, 256))
+# The first three blocks of table 1's column A.
+COLUMN_A = ((1, 64), (1, 128), (2, 256))
 POOLING = ("max", "average", "none")
 # Limits of ours: the report sets none to these.
 LARGEST_FILTER = IMAGE_SIZE - 1

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from typing import Any
 
 from reproduce.analysis.curves import Series
-from reproduce.pattern import REPORT_BLOCKS
+from reproduce.pattern import COLUMN_A, ONE_BLOCK, REPORT_BLOCKS, THREE_BLOCKS, TWO_BLOCKS
 
 Settings = Mapping[str, Any]
 NOTHING: Settings = MappingProxyType({})
@@ -14,10 +14,6 @@ NOTHING: Settings = MappingProxyType({})
 MOMENTUM_9 = {"optimizer": "MomentumSGD", "momentum": 0.9}
 MOMENTUM_99 = {"optimizer": "MomentumSGD", "momentum": 0.99}
 ADAM = {"optimizer": "Adam"}
-ONE_BLOCK = ((2, 64),)
-TWO_BLOCKS = ((2, 64), (2, 128))
-THREE_BLOCKS = ((2, 64), (2, 128), (2, 256))
-COLUMN_A = ((1, 64), (1, 128), (2, 256))
 
 
 def curve(figure: int, panel: str, series: str, quantity: str, settings: Settings = NOTHING) -> Series:

@@ -24,11 +24,12 @@ from reproduce.analysis.report_curves import report_curves
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes
+from reproduce.pattern import THREE_BLOCKS
 from reproduce.plan import step_times
 from reproduce.profiles import Options
 from reproduce.render import html
 from reproduce.study import Study
-from reproduce.unstated.candidates import QUESTIONS, THREE_BLOCKS
+from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import last_epoch, race
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.helpers import made_up

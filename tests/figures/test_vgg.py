@@ -9,6 +9,7 @@ from chainer import Chain, using_config
 from figures.vgg import COLUMN, COLUMNS, CONV_NN, Architecture, layers_of, parameters, weight_layers
 from reproduce.layers import LRN
 from reproduce.network import Conv_NN
+from reproduce.pattern import COLUMN_A, REPORT_BLOCKS, THREE_BLOCKS
 
 
 class Built(Chain):
@@ -87,8 +88,9 @@ def test_conv_nn_counts_as_the_network_that_is_trained():
     assert sum(layer.scales_and_shifts for layer in layers_of(CONV_NN)) == normalized
 
 
-def test_conv_nn_begins_as_column_e_does():
-    assert CONV_NN.blocks == COLUMN["E"].blocks[:3]
+@pytest.mark.parametrize(("blocks", "column"), [(REPORT_BLOCKS, "E"), (THREE_BLOCKS, "B"), (COLUMN_A, "A")])
+def test_the_networks_trained_begin_as_columns_of_table_1_do(blocks, column):
+    assert COLUMN[column].blocks[:3] == tuple(((3, channels),) * count for count, channels in blocks)
 
 
 def test_the_depths_are_those_of_table_1():
