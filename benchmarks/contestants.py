@@ -204,7 +204,7 @@ class Contestant:
         return values
 
     def run(self, steps: int) -> float:
-        """Seconds a step over this many steps (for "peak": GFLOP/s); no number once the contestant has failed."""
+        """Seconds per step over this many steps (for "peak": GFLOP/s); NaN once the contestant has failed."""
         if self.failure:
             return math.nan
         self.pipe.send(steps)

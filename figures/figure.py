@@ -42,14 +42,14 @@ class Figure:
     def name(self) -> str:
         return f"figure-{self.number}"
 
-    def curve(self, panel: str, name: str, quantity: str = "") -> Series:
+    def curve(self, panel: str, name: str) -> Series:
         """One of its curves.
 
         Raises:
             KeyError: it has no such curve.
         """
         for one in self.series:
-            if (one.panel, one.name) == (panel, name) and quantity in ("", one.quantity):
+            if (one.panel, one.name) == (panel, name):
                 return one
         raise KeyError(f"{self.name} has no curve {panel!r}, {name!r}")
 

@@ -11,7 +11,7 @@ from reproduce.errors import BadInput, Failure
 from reproduce.experiment import Experiment
 from reproduce.files import make_folder
 from reproduce.optimizers import OPTIMIZERS, SETTINGS, users_of
-from reproduce.profiles import PROFILES, Options
+from reproduce.profiles import IMAGES, PROFILES, Options
 from reproduce.store.history import has_diverged
 from reproduce.study import Study
 from reproduce.sweep.train_missing import check
@@ -77,10 +77,12 @@ def data_command(arguments: list[str]) -> None:
     parser.add_argument(
         "--out", type=checked(path), default=CACHE, metavar="FILE", help="the file to write (default: %(default)s)"
     )
-    add_options(parser, Options, leave_out=set(Options.__dataclass_fields__) - {"data", "train_size", "test_size"})
+    add_options(parser, Options, leave_out=set(Options.__dataclass_fields__) - {"data"})
+    for part, images in (("train", "training"), ("test", "test")):
+        of_part = f"number of {images} images, from the start of --data (default: all)"
+        parser.add_argument(f"--{part}-size", type=checked(IMAGES), metavar=f"{part.upper()}_SIZE", help=of_part)
     given = parser.parse_args(arguments)
-    data = getattr(given, "data", None)
-    sizes = getattr(given, "train_size", None), getattr(given, "test_size", None)
+    data, sizes = getattr(given, "data", None), (given.train_size, given.test_size)
     if data is None and sizes != (None, None):
         raise BadInput("train_size and test_size choose from --data; the download is written whole")
     out = Path(given.out)

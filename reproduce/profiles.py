@@ -14,6 +14,8 @@ from reproduce.data.dataset import Dataset, load, say_if_synthetic
 from reproduce.experiment import BATCH_SIZE, WIDTH
 from reproduce.text import printable
 
+IMAGES = whole_number(1, 10_000_000)
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -83,11 +85,9 @@ class Options:
     seeds: int | None = option(None, whole_number(1, 1000), "runs of each network, seeds 0, 1, ...")
     epochs: int | None = option(None, whole_number(1, 10_000), "epochs of every run")
     train_size: int | None = option(
-        None, whole_number(1, 10_000_000), "training images; where there are more, each seed from 1 on draws its own"
+        None, IMAGES, "training images; where there are more, each seed from 1 on draws its own"
     )
-    test_size: int | None = option(
-        None, whole_number(1, 10_000_000), "number of test images, from the start of the file"
-    )
+    test_size: int | None = option(None, IMAGES, "number of test images, from the start of the file")
     batch_size: int | None = option(None, BATCH_SIZE, "images in a mini-batch")
     width: float | None = option(None, WIDTH, "factor on all channels and hidden units")
     device: int = option(-1, whole_number(-1, 1000), "-1 for the CPU, or a GPU's number")

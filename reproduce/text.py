@@ -36,8 +36,8 @@ def duration(seconds: float) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes, to be read: `12 MB`, `3.4 GB`."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{max(count, 1e5) / 1e6:.1f} MB"
+    """Bytes, to be read: `12.0 MB`, `3.4 GB`."""
+    return f"{count / 1e9:.1f} GB" if count >= 999.95e6 else f"{max(count, 1e5) / 1e6:.1f} MB"
 
 
 def counted_from(fewest: int, most: int, what: str) -> str:

@@ -95,8 +95,8 @@ def train_epoch(
 ) -> tuple[np.ndarray, PartialEpoch]:
     """One pass of the report's loop: shuffle, mini-batches, forward, backward, update.
 
-    It ends early where a signal asks to stop and, on the CPU, where the loss is infinite or not a number: on a GPU,
-    nothing is fetched before the epoch's end, and a loss that was no number stays none.
+    It ends early where a signal asks to stop and, on the CPU, where the loss is infinite or NaN: on a GPU the loss is
+    checked after the epoch, for nothing is fetched before; NaN stays NaN.
 
     Args:
         x_train, y_train: (N, 3, 32, 32) float32, or uint8 to be divided by 255, and (N,) int32, in the order of the
@@ -135,7 +135,7 @@ def train_epoch(
 
 
 # What the report prints after an epoch, and more: the epoch, train loss and accuracy, test loss and accuracy, seconds.
-# Not a number where the run has diverged.
+# NaN where the run has diverged.
 Measured = tuple[int, float, float, float, float, float]
 
 
@@ -151,13 +151,13 @@ def train_epochs(
 ) -> Iterator[tuple[np.ndarray, PartialEpoch, Measured | None]]:
     """The report's loop, `for epoch in range(num_epochs)`: train on all images, then test.
 
-    It ends where a signal asks to stop, perhaps between two steps of an epoch, and where the loss is infinite or not a
-    number.
+    It ends where a signal asks to stop, perhaps between two steps of an epoch, and where the loss is infinite or NaN.
 
     Args:
         images: x_train, y_train, x_test and y_test, as `train_epoch` and `Calculate_Test_Accuracy` take them.
         order, done, count: as `train_epoch` takes them.
         epochs: those that are still to be trained.
+        experiment: that the network is of: its batch size, and its seed, which a GPU's dropout masks come from.
 
     Yields:
         After each epoch the set's new order, EPOCH_START and what was measured; after a part of one the order, what is

@@ -1,7 +1,7 @@
 """Curves: what a figure draws, whether the report's or ours."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,15 +40,16 @@ class Series:
         panel, name, quantity: as in the report's own CSV (`reproduce/analysis/report/`); the quantity is one of
             `QUANTITIES`.
         settings: of Experiment; what makes its runs differ from the report's `Conv_NN`.
-        epochs: how many the full profile trains: the length of the report's axis.
+        epochs: how many the full profile trains: the length of the report's axis; 0 if only candidates for unstated
+            settings, which are trained as far as the report's curve goes, are compared with it.
     """
 
     figure: int | None
     panel: str
     name: str
     quantity: str
-    settings: Mapping[str, Any]
-    epochs: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int = 0
 
     @property
     def label(self) -> str:
@@ -65,16 +66,16 @@ class Curve(NamedTuple):
     epochs: np.ndarray
     """(E,) int, ascending"""
     values: np.ndarray
-    """(S, E) float64, percent, a row a seed; not a number from the epoch in which a run diverged"""
+    """(S, E) float64, percent, one row per seed; NaN from the epoch in which a run diverged"""
 
     def mean(self) -> np.ndarray:
-        """(E,) mean over the seeds that have not diverged; not a number where all have."""
+        """(E,) mean over the seeds that have not diverged; NaN where all have."""
         present = np.isfinite(self.values)
         total = np.where(present, self.values, 0).sum(axis=0)
         return np.divide(total, present.sum(axis=0), out=np.full(len(self.epochs), np.nan), where=present.any(axis=0))
 
     def diverged(self) -> int:
-        """How many seeds have no number in the last epoch."""
+        """How many seeds are NaN in the last epoch."""
         return int((~np.isfinite(self.values[:, -1])).sum())
 
 

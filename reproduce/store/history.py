@@ -31,7 +31,7 @@ ROUNDING = 1e-3
 
 
 def has_diverged(history: History) -> bool:
-    """Whether the run ended because its loss became infinite or not a number."""
+    """Whether the run ended because its loss became infinite or NaN."""
     return bool(history) and not math.isfinite(history[-1].train_loss)
 
 

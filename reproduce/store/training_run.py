@@ -52,7 +52,7 @@ def train(
         print_epoch: called after each epoch with the report's line.
 
     Returns:
-        The history of all epochs so far. Its last loss is infinite or not a number if the run has diverged.
+        The history of all epochs so far. Its last loss is infinite or NaN if the run has diverged.
 
     Raises:
         BadInput: the experiment is of other images, the folder holds another one, or the device or engine is not there.

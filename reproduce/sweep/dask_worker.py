@@ -68,6 +68,7 @@ def why_unusable(marker: Path, code: CodeVersion, dask_worker: Worker) -> str:
 
     Args:
         code: of the command that asks.
+        dask_worker: this worker. Dask's `Client.run` hands it on by this name, which so has to stay.
     """
     if dask_worker.state.nthreads != 1:
         return (

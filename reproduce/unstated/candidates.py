@@ -2,23 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from reproduce.analysis.curves import Series
 from reproduce.pattern import COLUMN_A, ONE_BLOCK, REPORT_BLOCKS, THREE_BLOCKS, TWO_BLOCKS
 
 Settings = Mapping[str, Any]
-NOTHING: Settings = MappingProxyType({})
 
 MOMENTUM_9 = {"optimizer": "MomentumSGD", "momentum": 0.9}
 MOMENTUM_99 = {"optimizer": "MomentumSGD", "momentum": 0.99}
 ADAM = {"optimizer": "Adam"}
-
-
-def curve(figure: int, panel: str, series: str, quantity: str, settings: Settings = NOTHING) -> Series:
-    """One of the report's own curves, and what its run has besides its candidate's settings."""
-    return Series(figure, panel, series, quantity, settings, epochs=0)
 
 
 def name_of(series: Series) -> str:
@@ -34,7 +27,8 @@ class Question:
     Attributes:
         name: for the command line.
         asks: in a sentence.
-        curves: the report's, that all candidates are compared with.
+        curves: the report's, that all candidates are compared with, each with what its run has besides the candidate's
+            settings.
         candidates: by name, the settings of Experiment in which they differ from the report's `Conv_NN`.
         is_a_test: whether it chooses nothing, and tests the method: the answer is known otherwise.
     """
@@ -48,18 +42,18 @@ class Question:
 
 # A setting is chosen on train errors alone, as far as the report shows any: test curves stay to tell how near it is.
 def _train_error_of_figure_6(optimizer: str) -> tuple[Series, ...]:
-    return (curve(6, "max pooling", optimizer, "train error (%)"),)
+    return (Series(6, "max pooling", optimizer, "train error (%)"),)
 
 
 def _train_error_of_figure_8(filters: str) -> tuple[Series, ...]:
-    return (curve(8, "training error", filters, "train error (%)"),)
+    return (Series(8, "training error", filters, "train error (%)"),)
 
 
 def _train_errors_of_figure_3(depth: str) -> tuple[Series, ...]:
     """With and without batch normalization."""
     return (
-        curve(3, depth, "batch norm", "train error (%)"),
-        curve(3, depth, "no batch norm", "train error (%)", {"batch_normalization": False}),
+        Series(3, depth, "batch norm", "train error (%)"),
+        Series(3, depth, "no batch norm", "train error (%)", {"batch_normalization": False}),
     )
 
 
@@ -131,7 +125,7 @@ QUESTIONS = (
         "Figures 4 and 5: which network, and under which optimizer? Figure 4's curve without dropout is 0.4 points "
         "from figure 2's x3.",
         tuple(
-            curve(4, "", series, "train error (%)", {"dropout": ratio})
+            Series(4, "", series, "train error (%)", {"dropout": ratio})
             for series, ratio in (("no dropout", 0.0), ("dropout 0.3", 0.3))
         ),
         _crossed(
@@ -168,7 +162,7 @@ QUESTIONS = (
     Question(
         "tuned",
         "The tuned model of section 7: which dropout ratio, and with the rotations or without?",
-        (curve(10, "", "after tuning", "test accuracy (%)"),),
+        (Series(10, "", "after tuning", "test accuracy (%)"),),
         _crossed(
             _RATIOS,
             {

@@ -40,7 +40,7 @@ class Standing(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """Mean of the gaps, points; infinite if a seed diverged, not a number where nothing is compared."""
+        """Mean of the gaps, points; infinite if a seed diverged, NaN where nothing is compared."""
         return float(np.mean(self.gaps)) if self.gaps else math.nan
 
 
@@ -87,7 +87,7 @@ def candidate_curve(name: str, series: Series, histories: Sequence[History]) -> 
 def gap_to(report: Curve, ours: Curve, epochs: int) -> float:
     """Mean |ours - the report's| over those of the first `epochs` epochs that the report has, points.
 
-    Infinite if one of our seeds diverged before their end; not a number if the report has none of them.
+    Infinite if one of our seeds diverged before their end; NaN if the report has none of them.
     """
     wanted = report.epochs[report.epochs < epochs]
     if not len(wanted):

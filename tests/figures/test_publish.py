@@ -569,7 +569,7 @@ def test_published_figures_have_the_numbers_of_the_published_runs(profile):
     study = Study(Options(profile=profile, seeds=summary["seeds"]), made_up.of_fingerprint(summary["data_fingerprint"]))
     for number in set(summary["figures"]) - {1}:
         for row in rows(folder / f"figure-{number}.csv"):
-            series = FIGURES[number].curve(row["panel"], row["series"], row["quantity"])
+            series = FIGURES[number].curve(row["panel"], row["series"])
             key = study.experiment(series.settings, int(row["seed"])).key
             accuracy = float(epochs[key, int(row["epoch"])][f"{part_of(row['quantity'])}_accuracy"])
             expected = accuracy if is_accuracy(row["quantity"]) else 100 - accuracy

@@ -81,7 +81,7 @@ def keep(
 
 
 def history(train_errors: Iterable[float]) -> History:
-    """A history with these train errors in percent, test errors 5 points above them; it ends where one is no number."""
+    """A history with these train errors in percent, test errors 5 points above them; it ends where one is NaN."""
     records: History = []
     for epoch, error in enumerate(train_errors):
         records.append(EpochRecord(epoch, error / 30, 100 - error, error / 25, max(95 - error, 0.0), 0.5))

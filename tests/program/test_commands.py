@@ -304,3 +304,10 @@ def test_help_names_each_option_once(tmp_path, command):
     options = re.findall(r"^  (?:-\w, )?(--.*)", done.stdout, re.MULTILINE)
     assert any(line.startswith("--train-size TRAIN_SIZE") for line in options)
     assert all(line.count("--") == 1 for line in options), options
+
+
+def test_help_for_the_data_promises_no_seeds_and_no_profile(tmp_path):
+    """They have no part in it."""
+    done = run_python("-m", "reproduce", "data", "--help", cwd=tmp_path)
+    assert "--train-size TRAIN_SIZE" in done.stdout
+    assert not re.search("seed|profile", done.stdout)

@@ -6,21 +6,21 @@ import numpy as np
 import pytest
 
 from reproduce.__main__ import main
-from reproduce.analysis.curves import QUANTITIES
+from reproduce.analysis.curves import QUANTITIES, Series
 from reproduce.analysis.report_curves import report_curve, report_curves
 from reproduce.errors import Failure
 from reproduce.experiment import Experiment
 from reproduce.profiles import Options
 from reproduce.study import Study
 from reproduce.unstated.answers import answers_text, infer_command, markdown, verdict, write_answers
-from reproduce.unstated.candidates import QUESTIONS, Question, curve
+from reproduce.unstated.candidates import QUESTIONS, Question
 from reproduce.unstated.known import INFERRED, KNOWN
 from reproduce.unstated.race import gap_to, last_epoch, race, rungs
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
 from tests.helpers.processes import ROOT, drawn, run_python
 
-CURVE = curve(2, "", "x3", "train error (%)")
+CURVE = Series(2, "", "x3", "train error (%)")
 QUESTION = Question("rate", "Which rate?", (CURVE,), {f"rate {r}": {"learning_rate": r} for r in (0.1, 0.2, 0.3, 0.4)})
 
 
@@ -136,7 +136,7 @@ def test_a_candidate_that_stands_alone_is_set_beside_the_report_and_decides_noth
     assert verdict(answer, 2) == f"Not decided: only rate 0.1 has all of its runs, {away}"
 
 
-@pytest.mark.parametrize("curve", [CURVE, curve(6, "max pooling", "MomentumSGD", "train error (%)")])
+@pytest.mark.parametrize("curve", [CURVE, Series(6, "max pooling", "MomentumSGD", "train error (%)")])
 @pytest.mark.parametrize("diverging", [0, 1])
 def test_a_candidate_with_a_seed_that_diverges_is_stopped_and_does_not_stop_the_others(curve, diverging, tmp_path):
     """Also in its first epoch, and where the report's own first epoch is lost."""
@@ -212,7 +212,7 @@ def test_nothing_is_answered_where_nothing_is_trained(tmp_path):
 
 
 def test_the_gap_is_taken_at_common_epochs_only():
-    report = report_curve(curve(6, "max pooling", "Adam", "train error (%)"))
+    report = report_curve(Series(6, "max pooling", "Adam", "train error (%)"))
     assert report.epochs[0] == 1
     ours = report._replace(epochs=np.arange(4), values=np.concatenate([[[99.0]], report.values[:, :3] - 2], axis=1))
     assert gap_to(report, ours, 4) == pytest.approx(2)
@@ -227,7 +227,7 @@ def test_the_commands_are_for_any_machine():
 
 
 def test_where_the_report_s_first_epoch_is_lost_nothing_is_decided_on_it(tmp_path):
-    question = replace(QUESTION, curves=(curve(6, "max pooling", "MomentumSGD", "train error (%)"),))
+    question = replace(QUESTION, curves=(Series(6, "max pooling", "MomentumSGD", "train error (%)"),))
 
     def train(jobs):
         for job in jobs:
