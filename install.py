@@ -8,6 +8,7 @@ import contextlib
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -83,10 +84,11 @@ def _make(folder: Path, extra: str, is_latest: bool) -> None:
     if not extra:
         print(f"making {folder.name} with Python {platform.python_version()} (once, about a minute)", flush=True)
         # What was left half made, or by another Python, goes; nothing is taken from under a command that runs in it.
-        is_whole = whole.exists() and whole.read_text() == sys.version
-        whole.unlink(missing_ok=True)
+        if not whole.exists() or whole.read_text() != sys.version:
+            _clear(folder, whole)
+        whole.write_text("")
         try:
-            venv.create(folder, clear=not is_whole, symlinks=os.name != "nt", with_pip=True)
+            venv.create(folder, symlinks=os.name != "nt", with_pip=True)
         except subprocess.CalledProcessError:
             _refuse(f"{sys.executable} cannot make an environment with pip; Debian's package python3-venv mends that")
         if is_latest:
@@ -103,11 +105,23 @@ def _make(folder: Path, extra: str, is_latest: bool) -> None:
         whole.write_text(sys.version)
 
 
+def _clear(folder: Path, mark: Path) -> None:
+    """Remove all of an environment but its mark: without it, what is left half cleared would be somebody else's."""
+    folder.mkdir(exist_ok=True)
+    if not mark.exists() and any(folder.iterdir()):
+        _refuse(f"{folder} was not made by this command, which would clear it; move it away or remove it first")
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path != mark:
+            path.unlink()
+
+
 def _refuse_another_python(folder: Path) -> None:
     """Where PYTHON names another Python than the one that made the environment, it would go unheard."""
     whole = folder / "made-by"
-    made_by = whole.read_text() if os.environ.get("PYTHON") and whole.exists() else sys.version
-    if made_by != sys.version:
+    made_by = whole.read_text() if os.environ.get("PYTHON") and whole.exists() else ""
+    if made_by not in ("", sys.version):
         old, new = (" ".join(version.split()) for version in (made_by, sys.version))
         _refuse(f"{folder.name} was made by Python {old}, and PYTHON names {new}; remove {folder.name} first")
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
-from reproduce.analysis.report_curves import report_curve, shown_curve
+from reproduce.analysis.report_curves import report_curve
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.plotting import curves_picture, stamp_of
 from reproduce.study import Study
@@ -63,7 +63,7 @@ class Pair(NamedTuple):
 
     @property
     def gap(self) -> float:
-        """Mean |ours - the report's| over the common epochs, points; not a number if there are none."""
+        """Mean |ours - the report's| over them, points; infinite if a seed diverged, NaN if there are none."""
         return gap_to(self.report, self.ours, len(self.ours.epochs))
 
     @property
@@ -95,18 +95,6 @@ def pairs_of(study: Study) -> list[Pair]:
         for series in figure.series
         if (report := report_curve(series)) is not None
     ]
-
-
-def spread_of_the_report() -> float:
-    """Points between the report's own two runs of one setting, the baseline's: figure 5's and figure 10's, on average.
-
-    No reproduction can be asked to lie nearer than two runs of the author's own.
-    """
-    errors = shown_curve(FIGURES[5].curve("", "dropout 0.25"))
-    accuracies = shown_curve(FIGURES[10].curve("", "before tuning"))
-    common = np.intersect1d(errors.epochs, accuracies.epochs)
-    first, second = (curve.mean()[np.isin(curve.epochs, common)] for curve in (errors, accuracies))
-    return float(abs(first - (100 - second)).mean())
 
 
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:

@@ -16,10 +16,11 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock, Timeout
 
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, first_line
 from reproduce.text import printable
 
 UNFINISHED = ".part"
+LARGEST_TABLE = 256 * 2**20
 DAY = 86_400.0
 
 
@@ -78,6 +79,26 @@ def csv_bytes(rows: Iterable[Iterable[Any]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
+
+
+def csv_rows(path: Path) -> list[dict[str, str]]:
+    """A CSV's rows by the names in its heading; none if it is not there.
+
+    Raises:
+        BadInput: it is not a table with as many cells in each row as in the first.
+        OSError: it cannot be read now.
+    """
+    try:
+        content = read_at_most(path, LARGEST_TABLE).decode()
+        heading, *rows = csv.reader(io.StringIO(content, newline=""))
+    except FileNotFoundError:
+        return []
+    except (ValueError, csv.Error) as error:
+        raise BadInput(f"{path}: expected a table with a heading; found {first_line(error)}") from None
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(heading):
+            raise BadInput(f"{path}: row {number}: expected {len(heading)} cells; found {len(row)}")
+    return [dict(zip(heading, row, strict=True)) for row in rows]
 
 
 def write_json(path: Path, value: Any) -> None:

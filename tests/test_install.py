@@ -129,6 +129,19 @@ def test_a_named_python_that_did_not_make_the_environment_is_refused(tmp_path):
     assert sorted(path.name for path in (tmp_path / ".venv").iterdir()) == ["installed", "made-by"]
 
 
+def test_an_environment_of_somebody_else_is_not_cleared(tmp_path):
+    for name in ("install.py", "setup.py", *LOCKS):
+        shutil.copy(ROOT / name, tmp_path)
+    own = tmp_path / ".venv" / "bin" / "my-program"
+    own.parent.mkdir(parents=True)
+    own.touch()
+    done = subprocess.run([sys.executable, "install.py"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2
+    (said,) = done.stderr.splitlines()
+    assert said.endswith(".venv was not made by this command, which would clear it; move it away or remove it first")
+    assert own.exists()
+
+
 def test_two_at_once_wait_for_each_other(tmp_path):
     """The second finds what the first has made, and makes nothing."""
     fcntl = pytest.importorskip("fcntl")

@@ -11,7 +11,7 @@ from figures.claims.measures import counting_noise, noise_variance
 from figures.claims.regime import Arm, arm_of, train_curves
 from figures.claims.spread import Spread, spread_of
 from reproduce.analysis import significance
-from reproduce.analysis.curves import Curve, Series, curve_of
+from reproduce.analysis.curves import Curve, Series, curve_of, part_of
 from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
 from reproduce.analysis.significance import (
     FEWEST_SEEDS,
@@ -220,7 +220,7 @@ def measure(
         {role: tuple(of_role[seed] for seed in complete) for role, of_role in keys.items()},
         curves={role: curve_of(series, of_seeds[role], lengths[role]) for role, series in comparison.curves.items()},
         seeds=tuple(complete),
-        images={role: sizes[series.quantity.split()[0]] for role, series in comparison.curves.items()},
+        images={role: sizes[part_of(series.quantity)] for role, series in comparison.curves.items()},
         epochs={role: lengths[role] for role in comparison.curves},
         arms=arms,
         is_too_early=is_too_early(comparison, spread, lengths),
@@ -385,25 +385,11 @@ def _decision(
     decisive = outcomes_deciding[evidence.weakest]
     common = set.intersection(*map(_numbers, deciding))
     stable = [verdict_of(deciding, without[number], comparisons)[0] == verdict for number in common]
-    notes = [decisive.note]
     if verdict == NOT_TESTED:
-        notes = list(dict.fromkeys(o.note for one, o in zip(found, outcomes, strict=True) if one.is_missing))
-    elif verdict == OUT_OF_REGIME:
-        arms = dict.fromkeys(
-            arm for outcome in outcomes_deciding for arm in outcome.arms.values() if not arm.is_in_regime
-        )
-        if arms:
-            notes.append(f"too far from the report: {', '.join(arm.text for arm in arms)}")
-        if any(one.is_too_early for one in deciding):
-            notes.append("too early: over these epochs the report's own curves decide otherwise than at their end")
-    elif verdict != evidence.verdict and verdict == INCONCLUSIVE:
-        notes += [one.comparison.leans for one in deciding if one.comparison.leans]
-    elif verdict == INCONCLUSIVE and evidence.p < significance.SIGNIFICANCE:
-        notes.append(f"significant alone, but not among {comparisons} comparisons")
-    for on_report in (DOES_NOT_HOLD, NO_CURVE, WITHIN_NOISE, HOLDS, ARITHMETIC):
-        of_report = [outcome for outcome in outcomes_deciding if outcome.report_decision == on_report]
-        if of_report:
-            break
+        notes = dict.fromkeys(o.note for one, o in zip(found, outcomes, strict=True) if one.is_missing)
+    else:
+        notes = dict.fromkeys([decisive.note, *_reasons(verdict, deciding, evidence, comparisons)])
+    report_decisive = _weakest_on_report(outcomes_deciding)
     has_interval = decisive.repeats != "exact" and math.isfinite(decisive.estimate.low)
     tested = evidence if verdict != NOT_TESTED and has_interval else None
     return Decision(
@@ -416,10 +402,32 @@ def _decision(
         corrected_for=comparisons,
         stable=sum(stable),
         left_out=len(stable),
-        report_decisive=min(of_report, key=lambda outcome: _room(outcome.report, outcome.comparison.claimed)),
-        report_decision=on_report,
+        report_decisive=report_decisive,
+        report_decision=report_decisive.report_decision,
         note="; ".join(filter(None, notes)),
     )
+
+
+def _reasons(verdict: str, deciding: Sequence[Measured], evidence: Evidence, comparisons: int) -> list[str]:
+    """Why a verdict is weaker than its effects alone would have it."""
+    if verdict == OUT_OF_REGIME:
+        arms = dict.fromkeys(arm for one in deciding for arm in one.arms.values() if not arm.is_in_regime)
+        far = f"too far from the report: {', '.join(arm.text for arm in arms)}" if arms else ""
+        is_early = any(one.is_too_early for one in deciding)
+        early = "too early: over these epochs the report's own curves decide otherwise than at their end"
+        return [far, early if is_early else ""]
+    if verdict != INCONCLUSIVE:
+        return []
+    if verdict != evidence.verdict:
+        return [one.comparison.leans for one in deciding if one.comparison.leans]
+    is_significant_alone = evidence.p < significance.SIGNIFICANCE
+    return [f"significant alone, but not among {comparisons} comparisons"] if is_significant_alone else []
+
+
+def _weakest_on_report(outcomes: Sequence[Outcome]) -> Outcome:
+    """The comparison that speaks least for a claim on the report's own curves."""
+    order = (DOES_NOT_HOLD, NO_CURVE, WITHIN_NOISE, HOLDS, ARITHMETIC)
+    return min(outcomes, key=lambda one: (order.index(one.report_decision), _room(one.report, one.comparison.claimed)))
 
 
 def _room(effect: float, claimed: tuple[float, float]) -> float:

@@ -1,4 +1,4 @@
-"""What claims measure: plain functions from curves, or times, to one effect a seed, or a round.
+"""What claims measure: plain functions from curves, or times, to one effect per seed, or per round.
 
 Each takes its curves by the role they play. Positive effects speak for an order that is claimed.
 """
@@ -8,22 +8,16 @@ from functools import partial
 
 import numpy as np
 
-from reproduce.analysis.curves import Curve
-from reproduce.pattern import CLASSES
+from reproduce.analysis.curves import GUESSING_ERROR, Curve, as_error
+from reproduce.augmentation import COPIES
 
 LAST_EPOCHS = 3
-# A run that diverged gives no answers any more: it counts as one that guesses among ten classes.
-GUESSING = {"error": 100 - 100 / CLASSES, "accuracy": 100 / CLASSES}
 
 Curves = Mapping[str, Curve]
 
 
-def _kind(curve: Curve) -> str:
-    return "accuracy" if "accuracy" in curve.quantity else "error"
-
-
 def common_values(curves: Curves) -> dict[str, np.ndarray]:
-    """(S, E) each curve at the epochs that all of them have; not a number once a run has diverged.
+    """(S, E) each curve at the epochs that all of them have; NaN once a run has diverged.
 
     Raises:
         ValueError: there is no such epoch.
@@ -39,12 +33,10 @@ def settled(curves: Curves) -> dict[str, np.ndarray]:
 
     If another of the compared runs does even worse than guessing, the diverged one counts as that.
     """
-    values = common_values(curves)
-    worst = {}
-    for kind, pick in (("error", max), ("accuracy", min)):
-        finite = [v[np.isfinite(v)] for role, v in values.items() if _kind(curves[role]) == kind]
-        worst[kind] = pick([GUESSING[kind], *(float(pick(v)) for v in finite if v.size)])
-    return {role: np.where(np.isfinite(v), v, worst[_kind(curves[role])]) for role, v in values.items()}
+    errors = {role: as_error(values, curves[role].quantity) for role, values in common_values(curves).items()}
+    worst = max(float(one.max(initial=GUESSING_ERROR, where=np.isfinite(one))) for one in errors.values())
+    settled_errors = {role: np.where(np.isfinite(one), one, worst) for role, one in errors.items()}
+    return {role: as_error(one, curves[role].quantity) for role, one in settled_errors.items()}
 
 
 def _at_end(values: np.ndarray) -> np.ndarray:
@@ -66,7 +58,7 @@ def smoothed(values: np.ndarray) -> np.ndarray:
 
 def _accuracies(curves: Curves, role: str, values: Mapping[str, np.ndarray]) -> np.ndarray:
     """(S, E) one curve as smoothed accuracy, percent."""
-    return smoothed(values[role] if _kind(curves[role]) == "accuracy" else 100 - values[role])
+    return smoothed(100 - as_error(values[role], curves[role].quantity))
 
 
 def gap_difference(curves: Curves) -> np.ndarray:
@@ -143,15 +135,15 @@ def _epochs_gained_to(curves: Curves, level: float) -> np.ndarray:
 
 
 def difference_at_equal_updates(curves: Curves) -> np.ndarray:
-    """(S,) `more` minus `less` over the same updates, where an epoch of `more` makes four times as many, points.
+    """(S,) `more` minus `less` over the same updates, where an epoch of `more` is of four copies of each image, points.
 
     The last epoch of `more` for which `less` has all four epochs: epoch e against 4e to 4e + 3. NaN if there is none.
     """
-    more, less = curves["more"], curves["less"]
+    more, less, copies = curves["more"], curves["less"], COPIES["report"]
     found = np.full(len(more.values), np.nan)
     values = {role: dict(zip(c.epochs.tolist(), settled({role: c})[role].T, strict=True)) for role, c in curves.items()}
     for epoch in more.epochs.tolist():
-        counterparts = [4 * epoch + i for i in range(4)]
+        counterparts = [copies * epoch + i for i in range(copies)]
         if all(one in less.epochs for one in counterparts):
             found = values["more"][epoch] - np.mean([values["less"][one] for one in counterparts], axis=0)
     return found

@@ -11,16 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reproduce.analysis.curves import Curve, Series, as_error, curve_of, part_of
+from reproduce.analysis.curves import GUESSING_ERROR, Curve, Series, as_error, curve_of, part_of
 from reproduce.analysis.report_curves import report_curve
 from reproduce.experiment import Experiment
-from reproduce.pattern import CLASSES
 from reproduce.store.history import History
 
 # Between our mean train error and the report's.
 REGIME_POINTS = 15.0
 TRAIN_ERROR = "train error (%)"
-GUESSING_ERROR = 100 - 100 / CLASSES
 
 
 class Arm(NamedTuple):

@@ -1,6 +1,5 @@
 """How far two runs of one setting lie apart, at the report's scale: what a difference of two single runs is worth."""
 
-import csv
 import math
 import statistics
 from collections import defaultdict
@@ -11,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from figures.claims.measures import LAST_EPOCHS
-from reproduce.analysis.curves import Series
+from reproduce.analysis.curves import Series, as_error, part_of
 from reproduce.analysis.report_curves import report_curves
+from reproduce.files import csv_rows
 from reproduce.study import Study
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "results" / "full"
@@ -35,22 +35,31 @@ class Spread:
 
     def of(self, quantity: str) -> float:
         """That of a curve of this quantity."""
-        return self.train if quantity.startswith("train") else self.test
+        return self.train if part_of(quantity) == "train" else self.test
 
 
 def report_spread() -> Spread:
     """From two pairs of runs that are probably of one setting each: root mean square distance, over the root of two."""
-    distances = []
-    for pair in (TRAIN_PAIR, TEST_PAIR):
-        curves = []
-        for number, name, quantity in pair:
-            curve = next(one for one in report_curves(number) if (one.series, one.quantity) == (name, quantity))
-            errors = curve.values[0] if "error" in quantity else 100 - curve.values[0]
-            curves.append(dict(zip(curve.epochs.tolist(), errors, strict=True)))
-        common = sorted(set(curves[0]) & set(curves[1]))
-        distances.append(math.sqrt(np.mean([(curves[0][e] - curves[1][e]) ** 2 for e in common]) / 2))
-    train, test = distances
-    return Spread(train, test)
+    return Spread(*(math.sqrt((_distances(pair) ** 2).mean() / 2) for pair in (TRAIN_PAIR, TEST_PAIR)))
+
+
+def report_test_distance() -> float:
+    """Points of test error between the report's own two runs of the baseline, on average over their epochs.
+
+    No reproduction can be asked to lie nearer than two runs of the author's own.
+    """
+    return float(abs(_distances(TEST_PAIR)).mean())
+
+
+def _distances(pair: Iterable[tuple[int, str, str]]) -> np.ndarray:
+    """(E,) float: one of two of the report's curves minus the other one, as error, at the epochs of both, points."""
+    first, second = (
+        next(one for one in report_curves(number) if (one.series, one.quantity) == (name, quantity))
+        for number, name, quantity in pair
+    )
+    _, of_first, of_second = np.intersect1d(first.epochs, second.epochs, return_indices=True)
+    errors = (as_error(curve.values[0], curve.quantity) for curve in (first, second))
+    return np.subtract(*(one[at] for one, at in zip(errors, (of_first, of_second), strict=True)))
 
 
 def _of_runs(groups: Iterable[list[np.ndarray]]) -> Spread | None:
@@ -87,15 +96,11 @@ def spread_of(study: Study, shown: Iterable[Series], published: Path = PUBLISHED
 
 
 def _published_groups(folder: Path) -> list[list[np.ndarray]]:
-    if not (folder / "histories.csv").exists():
-        return []
     epochs: dict[str, list[tuple[float, float]]] = defaultdict(list)
     groups: dict[tuple[str, str], dict[str, np.ndarray]] = defaultdict(dict)
-    with (folder / "histories.csv").open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            epochs[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))
-    with (folder / "runs.csv").open(newline="", encoding="utf-8") as stream:
-        for row in csv.DictReader(stream):
-            setting = row["data_fingerprint"], row["settings"].replace(f"--seed={row['seed']} ", "")
-            groups[setting][row["key"]] = np.array(epochs[row["key"]])
+    for row in csv_rows(folder / "histories.csv"):
+        epochs[row["key"]].append((float(row["train_accuracy"]), float(row["test_accuracy"])))
+    for row in csv_rows(folder / "runs.csv"):
+        setting = row["data_fingerprint"], row["settings"].replace(f"--seed={row['seed']} ", "")
+        groups[setting][row["key"]] = np.array(epochs[row["key"]])
     return [list(group.values()) for group in groups.values()]

@@ -2,19 +2,23 @@
 
 import math
 
-from figures.claims.decide import ARITHMETIC, NO_CURVE, NOT_TESTED, Decision
+from figures.claims.decide import ARITHMETIC, DEVIATIONS, NO_CURVE, NOT_TESTED, Decision
+from figures.claims.regime import REGIME_POINTS
 from figures.claims.tables import effect_text, interval_text, p_text
 from figures.page.content import Content
+from reproduce.analysis.significance import FEWEST_SEEDS
 from reproduce.render import html
 
 HOW_DECIDED = (
     "Our verdicts rest on intervals that all hold at once with 95 % confidence; the seeds of all comparisons together "
     "tell how wide they are.",
-    "Inconclusive is not wrong: these seeds cannot tell it from chance. Fewer than three seeds decide nothing.",
-    "Out of regime: at this scale a network ends more than 15 points above or below the report's own train error, or "
-    "so early that the report's own curves decide otherwise at their end. Nothing is said about the report.",
-    "The report's own curves are single runs: what holds for them by less than two standard deviations of such runs is "
-    "within run-to-run noise.",
+    "Inconclusive is not wrong: these seeds cannot tell it from chance. Fewer than "
+    f"{FEWEST_SEEDS} seeds decide nothing.",
+    f"Out of regime: at this scale a network ends more than {REGIME_POINTS:.0f} points above or below the report's own "
+    "train error, or so early that the report's own curves decide otherwise at their end. Nothing is said about the "
+    "report.",
+    "The report's own curves are single runs: what holds for them by less than "
+    f"{DEVIATIONS:.0f} standard deviations of such runs is within run-to-run noise.",
     "Arithmetic: counted or computed, with no run, and so right or wrong.",
 )
 

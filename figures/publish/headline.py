@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, RIGHT, WITHIN_NOISE
-from figures.nearness import is_mostly_there, overlay_figure, spread_of_the_report, trained_in_words
+from figures.claims.spread import report_test_distance
+from figures.nearness import is_mostly_there, overlay_figure, trained_in_words
 from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders, two_runs_apart
-from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, FIGURE_NUMBERS, SECTIONS
+from reproduce.analysis.curves import is_accuracy, without_unit
 from reproduce.analysis.significance import (
     CONTRADICTED,
     FEWEST_SEEDS,
@@ -22,7 +23,7 @@ from reproduce.analysis.significance import (
     VERDICTS,
 )
 from reproduce.errors import BadInput
-from reproduce.files import write_atomically
+from reproduce.files import csv_rows, write_atomically
 from reproduce.render.tables import markdown_rows
 from reproduce.text import counted, listed
 
@@ -77,7 +78,7 @@ def headline(published: Path) -> str:
 
 def _chosen_in_the_overlay(full: Path) -> str:
     """How many of the curves of README's picture are near since a setting was chosen by them."""
-    rows = rows_of(full / "nearness.csv")
+    rows = csv_rows(full / "nearness.csv")
     curves = [
         (int(row["figure"]), int(row["epochs_compared"]), int(row["epochs_in_report"]), row["chosen_on"] == "yes")
         for row in rows
@@ -116,7 +117,7 @@ def _claims_in_words(published: Path) -> list[str]:
                 *_on_the_report_s_curves(claims),
             ]
     # What the report's own curves say is the same at every scale.
-    claims = next(filter(None, (rows_of(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
+    claims = next(filter(None, (csv_rows(published / profile / "claims.csv") for profile in ON_ALL_IMAGES)), [])
     counts = Counter(claim["report_decision"] for claim in claims)
     said = _in_words(counts, IN_WORDS)
     alone = f" By the report's own curves alone, of its {len(claims)} claims {said}." if counts else ""
@@ -128,7 +129,7 @@ def _claims_by_profile(published: Path) -> dict[str, list[dict[str, str]]]:
 
     How many of them are decided, and how, has no part in it: that would be to choose by the outcome.
     """
-    found = {profile: rows_of(published / profile / "claims.csv") for profile in reversed(ON_ALL_IMAGES)}
+    found = {profile: csv_rows(published / profile / "claims.csv") for profile in reversed(ON_ALL_IMAGES)}
     return dict(sorted(found.items(), key=lambda item: -sum(map(_has_enough, item[1]))))
 
 
@@ -175,7 +176,7 @@ def _on_the_report_s_curves(claims: Iterable[dict[str, str]]) -> list[str]:
 
 def _near_in_words(full: Path) -> str:
     """How near our runs come, by run and signed, and how near the report comes to itself."""
-    rows = rows_of(full / "nearness.csv")
+    rows = csv_rows(full / "nearness.csv")
     lengths = [(int(row["epochs_compared"]), int(row["epochs_in_report"])) for row in rows]
     near = [row for row, length in zip(rows, lengths, strict=True) if is_mostly_there(*length)]
     by_run: dict[str, list[dict[str, str]]] = {}
@@ -198,14 +199,14 @@ def _near_in_words(full: Path) -> str:
         f"setting that the report's curves decided, or will decide. The other {len(kept)}: a median gap of "
         f"**{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
         f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
-        f"Two runs of the report that probably have one setting differ by {spread_of_the_report():.1f} points of test "
+        f"Two runs of the report that probably have one setting differ by {report_test_distance():.1f} points of test "
         f"error on average ({two_runs_apart('test'):.1f} root mean square, the limit for *tied* above).{where}"
     )
 
 
 def _shortfall(row: dict[str, str]) -> float:
     """Points by which ours is worse than the report's: a higher error, or a lower accuracy."""
-    return float(row["mean_gap"]) * (-1 if "accuracy" in row["quantity"] else 1)
+    return float(row["mean_gap"]) * (-1 if is_accuracy(row["quantity"]) else 1)
 
 
 def _scale(summary: dict[str, Any], seeds: str) -> str:
@@ -326,11 +327,11 @@ def nearness_table(published: Path) -> str:
     if not (folder / "nearness.csv").exists():
         return ""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    rows = rows_of(folder / "nearness.csv")
+    rows = csv_rows(folder / "nearness.csv")
     cells = [
         (
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
-            row["quantity"].removesuffix(" (%)"),
+            without_unit(row["quantity"]),
             f"{row['epochs_compared']} of {row['epochs_in_report']}",
             f"{float(row['mean_absolute_gap']):.1f}",
             f"{float(row['mean_gap']):+.1f}",

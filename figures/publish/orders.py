@@ -11,10 +11,10 @@ from typing import NamedTuple
 from figures.claims.regime import REGIME_POINTS
 from figures.claims.spread import report_spread
 from figures.nearness import is_mostly_there
-from figures.publish.runs import rows_of
 from figures.sections import FIGURES
-from reproduce.analysis.curves import Curve
+from reproduce.analysis.curves import Curve, as_error, is_accuracy, part_of, without_unit
 from reproduce.analysis.report_curves import report_curves
+from reproduce.files import csv_rows
 from reproduce.render.tables import markdown_rows
 from reproduce.text import counted_from, shown
 
@@ -63,12 +63,12 @@ class Order(NamedTuple):
 
 def table_of_orders(published: Path) -> list[str]:
     """For each panel the report's order, ours at its own scale and ours where most panels are trained, as Markdown."""
-    rows_at_full = rows_of(published / "full" / "nearness.csv")
+    rows_at_full = csv_rows(published / "full" / "nearness.csv")
     near, of_report = _by_panel(filter(_is_mostly_there, rows_at_full)), _by_panel(rows_at_full)
-    histories = rows_of(published / "full" / "histories.csv")
+    histories = csv_rows(published / "full" / "histories.csv")
     full = {key: _at_its_own_scale(rows, histories) for key, rows in near.items() if len(rows) == len(of_report[key])}
     by_profile = {
-        profile: _by_panel(row for row in rows_of(published / profile / "comparison.csv") if row["report_rank"])
+        profile: _by_panel(row for row in csv_rows(published / profile / "comparison.csv") if row["report_rank"])
         for profile in ON_ALL_IMAGES
     }
     profile = max(reversed(ON_ALL_IMAGES), key=lambda one: len(by_profile[one]))
@@ -137,28 +137,26 @@ def _at_its_own_scale(rows: Rows, histories: Rows) -> Order:
     last = min(int(row["last_epoch_compared"]) for row in rows)
     epochs = {row["key"]: row for row in histories if int(row["epoch"]) == last}
     reports = {curve[:3]: curve for curve in report_curves(int(rows[0]["figure"]))}
-    is_error = "error" in rows[0]["quantity"]
+    quantity = rows[0]["quantity"]
     theirs, ours = {}, {}
     for row in rows:
-        name, column = row["series"], f"{row['quantity'].split()[0]}_accuracy"
-        report = reports[row["panel"], name, row["quantity"]]
+        name, column = row["series"], f"{part_of(quantity)}_accuracy"
+        report = reports[row["panel"], name, quantity]
         theirs[name] = _at_epoch(report, last)
         accuracies = [float(epochs[key][column]) for key in row["runs"].split() if key in epochs]
-        # A run that diverged has no such epoch, or no number in it.
-        accuracy = (
-            statistics.mean(filter(math.isfinite, accuracies)) if any(map(math.isfinite, accuracies)) else -math.inf
-        )
-        ours[name] = 100 - accuracy if is_error else accuracy
-    end = min(int(reports[row["panel"], row["series"], row["quantity"]].epochs[-1]) for row in rows)
+        # A run that diverged has no such epoch, or NaN in it.
+        errors = [100 - accuracy for accuracy in accuracies if math.isfinite(accuracy)]
+        ours[name] = as_error(statistics.mean(errors) if errors else math.inf, quantity)
+    end = min(int(reports[row["panel"], row["series"], quantity].epochs[-1]) for row in rows)
     cut = f"epoch {last} of {end}" if last < end else ""
-    return Order(rows[0]["quantity"], _best_first(theirs, is_error), _best_first(ours, is_error), cut)
+    return Order(quantity, _best_first(theirs, quantity), _best_first(ours, quantity), cut)
 
 
 def _at_the_report_s_end(number: str, panel: str, quantity: str) -> list[str]:
     """The report's series at the last epoch that all curves of the panel have, the best one first."""
     curves = {one.series: one for one in report_curves(int(number)) if (one.panel, one.quantity) == (panel, quantity)}
     end = min(int(curve.epochs[-1]) for curve in curves.values())
-    return [*_best_first({name: _at_epoch(curve, end) for name, curve in curves.items()}, "error" in quantity)]
+    return [*_best_first({name: _at_epoch(curve, end) for name, curve in curves.items()}, quantity)]
 
 
 def _at_epoch(curve: Curve, epoch: int) -> float:
@@ -166,8 +164,8 @@ def _at_epoch(curve: Curve, epoch: int) -> float:
     return float(curve.mean()[list(curve.epochs).index(epoch)])
 
 
-def _best_first(ends: dict[str, float], is_error: bool) -> dict[str, float]:
-    return {name: ends[name] for name in sorted(ends, key=ends.__getitem__, reverse=not is_error)}
+def _best_first(ends: dict[str, float], quantity: str) -> dict[str, float]:
+    return {name: ends[name] for name in sorted(ends, key=ends.__getitem__, reverse=is_accuracy(quantity))}
 
 
 def _is_tied(ends: dict[str, float], quantity: str) -> bool:
@@ -213,7 +211,7 @@ def _gaps_in_words(rows: Rows, series: int) -> str:
 def _what_it_shows(number: str, panel: str, quantity: str) -> str:
     """A panel for somebody who does not have the report at hand: `3 batch normalization, x1: train error`."""
     about = FIGURES[int(number)].title.partition(":")[0]
-    quantity = quantity.removesuffix(" (%)")
+    quantity = without_unit(quantity)
     is_named_so = panel.replace("training", "train") == quantity
     where = ", ".join(filter(None, (about[0].lower() + about[1:], "" if is_named_so else panel)))
     return f"{number} {where}: {quantity}"

@@ -4,18 +4,16 @@ Each run has a checksum over all that the two files say of it. It shows what a s
 It does not show who wrote the files: whoever changes a number on purpose can write the checksum anew.
 """
 
-import csv
 import hashlib
-import io
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from reproduce.cli import add_options, parser_for
-from reproduce.errors import BadInput, first_line
+from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
-from reproduce.files import csv_bytes, read_at_most, write_atomically
+from reproduce.files import csv_bytes, csv_rows, write_atomically
 from reproduce.store.history import EpochRecord, History, add_epoch
 from reproduce.store.provenance import COMPUTING_PACKAGES, checksum_of
 from reproduce.store.runs import keep_record
@@ -30,28 +28,7 @@ RUN_COLUMNS = (
 HISTORY_COLUMNS = ("key", *EpochRecord._fields)
 # What publications of earlier versions of this package do not have.
 ADDED_COLUMNS = ("code", "checksum")
-LARGEST_FILE = 256 * 2**20
 WITH_CHANGES = " with changes"
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    """A CSV's rows; none if it is not there.
-
-    Raises:
-        BadInput: it is not a table with as many cells in each row as in the first.
-        OSError: it cannot be read now.
-    """
-    try:
-        content = read_at_most(path, LARGEST_FILE).decode()
-        heading, *rows = csv.reader(io.StringIO(content, newline=""))
-    except FileNotFoundError:
-        return []
-    except (ValueError, csv.Error) as error:
-        raise BadInput(f"{path}: expected a table with a heading; found {first_line(error)}") from None
-    for number, row in enumerate(rows, start=1):
-        if len(row) != len(heading):
-            raise BadInput(f"{path}: row {number}: expected {len(heading)} cells; found {len(row)}")
-    return [dict(zip(heading, row, strict=True)) for row in rows]
 
 
 def write_runs(out: Path, present: dict[str, tuple[Experiment, list[str]]], study: Study) -> None:
@@ -157,7 +134,7 @@ def _published(published: Path) -> Iterator[tuple[Experiment, History, dict[str,
 def _by_run(path: Path, columns: Sequence[str]) -> dict[str, list[dict[str, str]]]:
     """The rows of each run, by its key."""
     found: dict[str, list[dict[str, str]]] = {}
-    for row in rows_of(path):
+    for row in csv_rows(path):
         if missing := [name for name in columns if name not in row and name not in ADDED_COLUMNS]:
             raise ValueError(f"{path.name}: expected a column {missing[0]}")
         found.setdefault(row["key"], []).append(row)

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from figures.publish.runs import rows_of
 from figures.sections import CLAIMS, networks_timed
 from reproduce.errors import BadInput
-from reproduce.files import csv_bytes, write_atomically, write_json
+from reproduce.files import csv_bytes, csv_rows, write_atomically, write_json
 from reproduce.plan import step_times
 from reproduce.store.provenance import checksum_of
 from reproduce.study import Study
@@ -47,7 +46,7 @@ def restore_times(out: Path, study: Study) -> None:
     Raises:
         BadInput: the file is not one that `publish_times` wrote.
     """
-    rows = [row for row in rows_of(out / TIMES) if row.get("data_fingerprint") == study.dataset.fingerprint]
+    rows = [row for row in csv_rows(out / TIMES) if row.get("data_fingerprint") == study.dataset.fingerprint]
     if not rows or _kept(study).exists():
         return
     seconds: dict[str, list[float]] = {}

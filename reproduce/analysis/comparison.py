@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reproduce.analysis.curves import Curve
+from reproduce.analysis.curves import Curve, is_accuracy
 
 # The worst that a series can have, for one that diverged: only ranks are made of it.
 LAST = np.inf
@@ -23,7 +23,7 @@ class Row(NamedTuple):
     spread: float
     """half the distance between the highest and the lowest seed, points"""
     report: float
-    """percent; not a number if the report has no such curve"""
+    """percent; NaN if the report has no such curve"""
     mean_absolute_gap: float
     """mean of |our mean - the report| over all epochs that both curves have, also after `epoch`, points"""
     our_rank: int | None
@@ -31,7 +31,7 @@ class Row(NamedTuple):
     report_rank: int | None
     """both ranks are among the series that the report has, and None for one that it has not"""
     tau: float
-    """Kendall's tau-b between the report's order of the panel's series and ours; not a number if all of ours tie"""
+    """Kendall's tau-b between the report's order of the panel's series and ours; NaN if all of ours tie"""
     diverged: int
     """seeds that diverged"""
     seeds: int
@@ -61,7 +61,7 @@ class PanelOrder(NamedTuple):
 
 
 def mean_absolute_gap(ours: np.ndarray, report: np.ndarray) -> float:
-    """Mean |ours - the report's| over the same epochs, points, without those where one has no number; NaN for none."""
+    """Mean |ours - the report's| over the same epochs, points, without those where one is NaN; NaN if none is left."""
     gaps = abs(ours - report)
     gaps = gaps[np.isfinite(gaps)]
     return float(gaps.mean()) if gaps.size else np.nan
@@ -140,7 +140,7 @@ def _badness(value: float, quantity: str) -> float:
     """A number that is lower for the better of two series."""
     if not np.isfinite(value):
         return LAST
-    return -float(value) if "accuracy" in quantity else float(value)
+    return -float(value) if is_accuracy(quantity) else float(value)
 
 
 def _rank(badness: dict[str, float], name: str) -> int | None:
@@ -148,7 +148,7 @@ def _rank(badness: dict[str, float], name: str) -> int | None:
 
 
 def kendall_tau(first: Sequence[float], second: Sequence[float]) -> float:
-    """Kendall's tau-b between two orders of the same things; not a number if one is one tie.
+    """Kendall's tau-b between two orders of the same things; NaN if all are tied in one of them.
 
     Over all pairs, (those in the same order - those in the opposite one) / the geometric mean of how many pairs each
     order tells apart (Kendall 1945, Biometrika 33, 239).

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reproduce.pattern import CLASSES
 from reproduce.store.history import History, is_complete
 
 QUANTITIES = {
@@ -14,6 +15,8 @@ QUANTITIES = {
     "test error (%)": lambda row: 100 - row.test_accuracy,
     "test accuracy (%)": lambda row: row.test_accuracy,
 }
+# Percent, of a network that guesses. A run that diverged gives no answers any more, and counts as one.
+GUESSING_ERROR = 100 - 100 / CLASSES
 
 
 def part_of(quantity: str) -> str:
@@ -24,6 +27,11 @@ def part_of(quantity: str) -> str:
 def is_accuracy(quantity: str) -> bool:
     """Whether more of it is better: it is an accuracy, and no error."""
     return "accuracy" in quantity
+
+
+def without_unit(quantity: str) -> str:
+    """`train error` of `train error (%)`."""
+    return quantity.removesuffix(" (%)")
 
 
 def as_error(values: Any, quantity: str) -> Any:
