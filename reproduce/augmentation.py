@@ -42,7 +42,7 @@ def filter_median(x: np.ndarray) -> np.ndarray:
 
 
 def rotate(x: np.ndarray, angle: float) -> np.ndarray:
-    """Turn images counterclockwise about their centre: (N, C, H, W) float32 in [0, 1] to the same.
+    """Turn images counterclockwise about their centre by degrees: (N, C, H, W) float32 in [0, 1] to the same.
 
     The report names no interpolation. These are the defaults of the one image library that it imports, SciPy's cubic
     splines and black corners, with the size kept; where the splines overshoot, values are cut to [0, 1].

@@ -110,8 +110,6 @@ def prepare_for_chainer() -> None:
     Raises:
         ChainerError: Chainer is not installed, or it is another release than 7.8.1.
     """
-    if "chainer" in sys.modules:
-        return
     from importlib import metadata
 
     try:
@@ -120,4 +118,5 @@ def prepare_for_chainer() -> None:
         raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see docs/installing.md") from None
     if version != KNOWN_CHAINER:
         raise ChainerError(f"this package knows Chainer {KNOWN_CHAINER}, and found Chainer {version}")
-    sys.meta_path.insert(0, ChainerFinder)
+    if "chainer" not in sys.modules:
+        sys.meta_path.insert(0, ChainerFinder)

@@ -19,8 +19,10 @@ def check_device(device: int) -> None:
     Raises:
         BadInput: there is no such device.
     """
-    if device < 0:
+    if device == -1:
         return
+    if device < 0:
+        raise BadInput(f"device {device}: expected -1 for the CPU, or a GPU's number, from 0 on")
     from chainer import cuda
 
     reason, present = _why_there_is_no_cupy(), 0
@@ -40,7 +42,7 @@ def _why_there_is_no_cupy() -> str:
 
     # Chainer keeps what importing CuPy ended with; CuPy puts its own in a box of equals signs.
     error = getattr(cuda, "_resolution_error", None)
-    if error is None or isinstance(error, ModuleNotFoundError):
+    if error is None or getattr(error, "name", "") == "cupy":
         return "CuPy is not installed; the extra cuda12 or cuda13 brings it"
     said = [line for line in str(error).splitlines() if any(map(str.isalpha, line))]
     return f"CuPy cannot be imported: {said[0] if said else type(error).__name__}"
@@ -76,7 +78,7 @@ def packed(x: np.ndarray) -> np.ndarray:
 
 
 def get_device(number: int) -> "Device":
-    """Chainer's name for a device.
+    """One of Chainer's devices.
 
     Args:
         number: -1 for the CPU, or a GPU's number, as `DEVICE=` takes it.

@@ -21,7 +21,7 @@ class Conv_NN(Chain):
         filter_size: side of the convolutions' filters in pixels, odd; zero padding keeps the image's size.
         pooling: "max" or "average" over 2 x 2 pixels with stride 2 after each block, or "none".
         batch_normalization: whether each convolution is followed by batch normalization.
-        dropout: the ratio of values dropped (not kept) after each pooling and each hidden fully connected layer.
+        dropout: the ratio of values dropped (not kept) after each block and each hidden fully connected layer.
         width: factor on all channels and hidden units; 1 is the report's network.
         fully_connected_layers: K + 1, the last of which gives the 10 class scores.
         initial_scale: factor on all initial weights; the random numbers used are the same whatever it is.
@@ -77,7 +77,7 @@ class Conv_NN(Chain):
         return self[f"bn{i}_{j}"](h) if self.batch_normalization else h
 
     def pool(self, h):
-        """2 x 2 pooling with stride 2: (N, C, H, W) to (N, C, H/2, W/2)."""
+        """2 x 2 pooling with stride 2: (N, C, H, W) to (N, C, H/2, W/2); with pooling "none" what it got."""
         if self.pooling == "none":
             return h
         return F.max_pooling_2d(h, 2, 2) if self.pooling == "max" else F.average_pooling_2d(h, 2, 2)

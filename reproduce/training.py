@@ -72,6 +72,9 @@ def Calculate_Test_Accuracy(
 
     Args:
         x_test, y_test: (N, 3, 32, 32) float32, or uint8 to be divided by 255, and (N,) int32; on the network's device.
+
+    Returns:
+        Loss (softmax cross-entropy, natural logarithm) and accuracy, percent.
     """
     test_loss_total = test_accuracy_total = 0.0
     with chainer.using_config("train", False), chainer.using_config("enable_backprop", False):
@@ -95,8 +98,8 @@ def train_epoch(
 ) -> tuple[np.ndarray, PartialEpoch]:
     """One pass of the report's loop: shuffle, mini-batches, forward, backward, update.
 
-    It ends early where a signal asks to stop and, on the CPU, where the loss is infinite or NaN: on a GPU the loss is
-    checked after the epoch, for nothing is fetched before; NaN stays NaN.
+    It ends early where a signal asks to stop and, on the CPU, where the loss is infinite or NaN. On a GPU the loss is
+    checked after the epoch, because to read it after each batch is to wait for the GPU; NaN stays NaN in the sum.
 
     Args:
         x_train, y_train: (N, 3, 32, 32) float32, or uint8 to be divided by 255, and (N,) int32, in the order of the
@@ -135,7 +138,7 @@ def train_epoch(
 
 
 # What the report prints after an epoch, and more: the epoch, train loss and accuracy, test loss and accuracy, seconds.
-# NaN where the run has diverged.
+# Where the run has diverged, the train loss is infinite or NaN, and all that follows it NaN.
 Measured = tuple[int, float, float, float, float, float]
 
 

@@ -92,6 +92,9 @@ def using(name: str, device: int = -1) -> Iterator[None]:
 
     Args:
         device: -1 for arrays on the CPU, or a GPU's number.
+
+    Raises:
+        ValueError: as `resolve`.
     """
     name = resolve(name, device)
     if name == "fast" and device >= 0:

@@ -114,9 +114,12 @@ class _Cache(caching._Cache):
         return folder() / f"{module}.{self._function.__qualname__}-{key}"
 
     def has(self, signature: object) -> bool:
-        """Whether there is a file for this signature: not yet whether it is whole."""
+        """Whether there is a file of our own for this signature: not yet whether it is whole."""
         path = self._path(signature)
-        return path is not None and path.exists()
+        try:
+            return path is not None and _is_private(path.stat())
+        except OSError:
+            return False
 
     def load_overload(self, signature: object, target_context: object) -> CompileResult | None:
         target_context.refresh()
@@ -143,6 +146,8 @@ class _Cache(caching._Cache):
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         try:
             part.write_bytes(hashlib.sha256(payload).digest() + payload)
+            # Whatever the umask: what others may write is not loaded.
+            part.chmod(0o600)
             part.replace(path)
         except OSError as error:
             part.unlink(missing_ok=True)
@@ -162,7 +167,9 @@ class _Kernel(CPUDispatcher):
     """A compiled function without what the interpreter needs for a call, which would end the process."""
 
     def __call__(self, *_: object) -> None:
-        raise TypeError(f"{self.__name__} is a loop for other compiled code; threads.run and threads.share run it")
+        raise TypeError(
+            f"{self.__name__} is a loop for other compiled code; threads.parallel_sums and threads.parallel_for run it"
+        )
 
 
 def kernel(function: Callable) -> Callable:

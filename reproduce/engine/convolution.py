@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from reproduce.engine import cook_toom, direct, memory, threads, winograd
+from reproduce.engine.panels import panel_count, whole_panels
 from reproduce.engine.simd import PANEL, ROWS
 
 # Outputs of a tile for each size of filter that Winograd's method computes.
@@ -18,17 +19,6 @@ FLOATS_IN_CACHE, MOST_FLOATS = 1 << 19, 1 << 21
 # Of larger transformed filters than 12 MB, those for one gradient and the other gradient itself are not held at once:
 # both gradients then transform gy, which costs 6 % of their time.
 MOST_FILTERS_AT_ONCE = 3 << 20
-
-
-def _panels(length: int) -> int:
-    return -(-length // PANEL)
-
-
-def _whole_panels(bias: np.ndarray | None, outputs: int) -> np.ndarray:
-    padded = np.zeros(_panels(outputs) * PANEL, np.float32)
-    if bias is not None:
-        padded[:outputs] = bias
-    return padded
 
 
 def uses_winograd(x_shape: tuple[int, ...], w_shape: tuple[int, ...]) -> bool:
@@ -48,23 +38,23 @@ class _Shapes:
         m = OUTPUTS_OF_A_TILE[taps]
         self.m, self.r, self.n = (0,) * m, (0,) * taps, cook_toom.products(m, taps)
         self.out_height, self.out_width = self.height + 2 * self.top - taps + 1, self.width + 2 * self.left - taps + 1
-        tiles_y, tiles_x = -(-self.out_height // m), -(-self.out_width // m)
-        self.inner, self.outer = _panels(self.channels), _panels(self.outputs)
-        frequencies = self.n * self.n
-        floats = frequencies * tiles_y * tiles_x * (self.inner + self.outer) * PANEL
-        self.transformed_filters = frequencies * winograd.frequency_floats(self.inner * self.outer * PANEL)
+        tiles_y, tiles_x, self.inner, self.outer, rows, columns, out_rows, out_columns = winograd.sizes(
+            self.m, self.r, self.channels, self.outputs, self.out_height, self.out_width
+        )
+        elements = self.n * self.n
+        floats = elements * tiles_y * tiles_x * (self.inner + self.outer) * PANEL
+        self.transformed_filters = elements * winograd.element_floats(self.inner * self.outer * PANEL)
         budget = max(FLOATS_IN_CACHE, min(self.transformed_filters, MOST_FLOATS))
         self.group = max(1, min(-(-self.images // threads.COUNT), budget // floats))
         room = self.group * tiles_y * tiles_x + ROWS
-        floats_in = (tiles_y * m + taps - 1) * (tiles_x * m + taps - 1) * self.inner * PANEL
-        floats_out = tiles_y * m * tiles_x * m * self.outer * PANEL
+        floats_in, floats_out = rows * columns * self.inner * PANEL, out_rows * out_columns * self.outer * PANEL
         *_, self.scratch = winograd.scratch_places(self.n, self.inner, self.outer, room, floats_in, floats_out)
 
     def filters(self, weights: np.ndarray, transposed: bool) -> np.ndarray:
         u = memory.empty((self.transformed_filters,))
         if self.channels % PANEL or self.outputs % PANEL:
             u[:] = 0
-        threads.share(
+        threads.parallel_for(
             winograd.filters, self.inner if transposed else self.outer, self.m, self.r, self.n, weights.reshape(-1),
             self.outputs, self.channels, transposed, u,
         )  # fmt: skip
@@ -74,9 +64,9 @@ class _Shapes:
 def _winograd_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None, pad: tuple[int, int]) -> np.ndarray:
     s = _Shapes(x.shape, weights.shape, pad)
     y = memory.empty((s.images, s.out_height, s.out_width, s.outputs))
-    threads.share(
+    threads.parallel_for(
         winograd.forward, s.images, s.m, s.r, s.n, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top,
-        s.left, s.filters(weights, transposed=False), _whole_panels(bias, s.outputs), y.reshape(-1), s.out_height,
+        s.left, s.filters(weights, transposed=False), whole_panels(bias, s.outputs), y.reshape(-1), s.out_height,
         s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)),
         smallest=s.images // -(-s.images // s.group),
     )  # fmt: skip
@@ -94,7 +84,7 @@ def _winograd_backward(
     gx = memory.empty((s.images, s.height, s.width, s.channels)) if with_input else nothing
     gu = memory.empty((threads.COUNT, s.transformed_filters if with_weights else 1))
     gbias = np.zeros((threads.COUNT, s.outer * PANEL), np.float32)
-    slots = threads.run(
+    slots = threads.parallel_sums(
         winograd.backward, s.images, s.m, s.r, s.n, memory.nhwc(x).reshape(-1), s.height, s.width, s.channels, s.top,
         s.left, s.filters(weights, transposed=True) if with_input else nothing, memory.nhwc(gy).reshape(-1),
         s.out_height, s.out_width, s.outputs, s.group, memory.empty((threads.COUNT, s.scratch)), gu, gbias,
@@ -103,7 +93,7 @@ def _winograd_backward(
     gw = None
     if with_weights:
         gw = np.empty(weights.shape, np.float32)
-        threads.share(
+        threads.parallel_for(
             winograd.filter_gradient, s.outer, s.m, s.r, s.n, gu.reshape(-1), slots, s.outputs, s.channels,
             gw.reshape(-1),
         )  # fmt: skip
@@ -114,7 +104,7 @@ def _winograd_backward(
 def _rows_in_panels(weights: np.ndarray) -> np.ndarray:
     """W (K, C, kh, kw) as [K / 16, kh, kw * C, 16], flat."""
     outputs, channels, filter_height, filter_width = weights.shape
-    padded = np.zeros((_panels(outputs) * PANEL, filter_height, filter_width * channels), np.float32)
+    padded = np.zeros((panel_count(outputs) * PANEL, filter_height, filter_width * channels), np.float32)
     padded[:outputs] = weights.transpose(0, 2, 3, 1).reshape(outputs, filter_height, -1)
     return np.ascontiguousarray(
         padded.reshape(-1, PANEL, filter_height, filter_width * channels).transpose(0, 2, 3, 1)
@@ -128,9 +118,9 @@ def _direct_forward(x: np.ndarray, weights: np.ndarray, bias: np.ndarray | None,
     y = memory.empty((images, out_height, out_width, outputs))
     image = (height + 2 * pad[0]) * (width + 2 * pad[1]) * channels
     scratch = (out_width + ROWS) * PANEL + image + ROWS * channels
-    threads.share(
+    threads.parallel_for(
         direct.forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *pad, _rows_in_panels(weights),
-        filter_height, filter_width, _whole_panels(bias, outputs), y.reshape(-1), out_height, out_width, outputs,
+        filter_height, filter_width, whole_panels(bias, outputs), y.reshape(-1), out_height, out_width, outputs,
         memory.empty((threads.COUNT, scratch)),
     )  # fmt: skip
     return memory.nchw(y)
@@ -143,11 +133,11 @@ def _direct_weight_gradient(
     outputs, _, filter_height, filter_width = weights_shape
     out_height, out_width = gy.shape[2:]
     image = (height + 2 * pad[0]) * (width + 2 * pad[1]) * channels
-    scratch = _panels(outputs) * out_height * out_width * PANEL + image + ROWS
+    scratch = panel_count(outputs) * out_height * out_width * PANEL + image + ROWS
     filter_row = filter_width * channels
-    sums = memory.empty((threads.COUNT, _panels(outputs) * filter_height * (filter_row + ROWS) * PANEL))
+    sums = memory.empty((threads.COUNT, panel_count(outputs) * filter_height * (filter_row + ROWS) * PANEL))
     bias_sums = np.zeros((threads.COUNT, outputs), np.float32)
-    slots = threads.run(
+    slots = threads.parallel_sums(
         direct.weight_gradient, images, memory.nhwc(x).reshape(-1), height, width, channels, *pad,
         memory.nhwc(gy).reshape(-1), filter_height, filter_width, out_height, out_width, outputs,
         memory.empty((threads.COUNT, scratch)), sums, bias_sums,

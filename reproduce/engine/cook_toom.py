@@ -17,6 +17,8 @@ POINTS = (0, 1, -1, Fraction(1, 2), -2, Fraction(-1, 2), 2)
 # F(4, 5) with x² + 1 has a fifth of the error, 6e-7 in place of 3e-6, but takes a quarter more time. F(4, 7) without it
 # is off by 4e-5, and with it by 1.4e-6.
 MOST_REAL_INPUTS = 8
+# With x² + 1 in the place of two points, and infinity.
+MOST_INPUTS = len(POINTS) + 3
 
 
 def _product(a: list[Fraction], b: list[Fraction]) -> list[Fraction]:
@@ -50,8 +52,14 @@ def _unit(length: int, place: int) -> list[Fraction]:
 
 @cache
 def matrices(m: int, r: int) -> tuple[Matrix, Matrix, Matrix]:
-    """A (products x m), G (products x r) and Bᵀ (products x inputs) of F(m, r) with at most 10 inputs, m + r - 1."""
+    """A (products x m), G (products x r) and Bᵀ (products x inputs) of F(m, r).
+
+    Raises:
+        ValueError: there are more than 10 inputs, m + r - 1: that many points are not known to round well.
+    """
     inputs = m + r - 1
+    if inputs > MOST_INPUTS:
+        raise ValueError(f"F({m}, {r}) has {inputs} inputs; expected at most {MOST_INPUTS}")
     with_i = inputs > MOST_REAL_INPUTS
     points = [Fraction(point) for point in POINTS[: inputs - 3 if with_i else inputs - 1]]
     square = [Fraction(1), Fraction(0), Fraction(1)] if with_i else [Fraction(1)]

@@ -78,8 +78,8 @@ class Geometry(NamedTuple):
 def library() -> ctypes.CDLL | None:
     """cuDNN, from NVIDIA's package for Python or else from where the machine keeps its libraries; None without it.
 
-    What is loaded by name is no more than a door to the libraries beside it, which ends the process where they are
-    missing; so the one with the convolutions, which needs most others, is loaded first.
+    The library of this name only loads those beside it, when they are first needed, and ends the process where they
+    are missing; so the one with the convolutions, which needs most others, is loaded first.
     """
     nvidia = importlib.util.find_spec("nvidia")
     places = nvidia.submodule_search_locations if nvidia else None

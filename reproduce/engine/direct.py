@@ -8,11 +8,8 @@ are flat float32; weights lie in panels of 16 outputs, W[K / 16, kh, kw * C, 16]
 import numpy as np
 
 from reproduce.engine.compilation import kernel
-from reproduce.engine.expressions import vector_loop
-from reproduce.engine.panels import add, clear, copy, multiply, pad_image
+from reproduce.engine.panels import add, add_bias, clear, copy, multiply, pad_image, panel_count
 from reproduce.engine.simd import PANEL, ROWS
-
-_add_bias = vector_loop(lambda product, bias, y: (product + bias,))
 
 
 @kernel
@@ -21,7 +18,7 @@ def forward(
     out_height, out_width, outputs, scratches,
 ):  # fmt: skip
     """Images `first` to `last` of y = x * W + b; `bias` has whole panels."""
-    outer = -(-outputs // PANEL)
+    outer = panel_count(outputs)
     columns = width + 2 * left
     scratch = scratches[slot]
     # The scratch: one row of outputs, one padded image and room to read past its end.
@@ -41,7 +38,7 @@ def forward(
                 )  # fmt: skip
                 place = (i * out_height + row) * out_width * outputs + panel * PANEL
                 for j in range(out_width):
-                    _add_bias(
+                    add_bias(
                         lanes, (scratch, bias, y), (j * PANEL, panel * PANEL, place + j * outputs), ()
                     )  # fmt: skip
 
@@ -52,7 +49,7 @@ def weight_gradient(
     outputs, scratches, sums, bias_sums,
 ):  # fmt: skip
     """Add up the gradients by W, [K / 16, kh, kw * C + 6, 16], and b of images `first` to `last` in this slot."""
-    outer = -(-outputs // PANEL)
+    outer = panel_count(outputs)
     columns = width + 2 * left
     scratch, total, bias_total = scratches[slot], sums[slot], bias_sums[slot]
     image = outer * out_height * out_width * PANEL

@@ -1,7 +1,7 @@
 """Loops over arrays, written as expressions of `Value` and compiled to vectors of `LANES` elements.
 
 Numba leaves many such loops scalar, because an index might be negative or two arrays might overlap. `vector_loop` makes
-LLVM's vector instructions itself; whoever calls it vouches that outputs overlap no other array.
+LLVM's vector instructions itself; whoever calls it must make sure that no output overlaps another array.
 """
 
 from __future__ import annotations

@@ -8,14 +8,11 @@ import numpy as np
 
 from reproduce.engine import memory, threads
 from reproduce.engine.compilation import kernel
-from reproduce.engine.expressions import vector_loop
-from reproduce.engine.panels import copy
+from reproduce.engine.panels import add_bias, copy, panel_count, whole_panels
 from reproduce.engine.simd import PANEL, ROWS, multiply_four_rows, multiply_one_row, multiply_rows
 
 # Rows of b that one panel holds at a time: 16 KiB, half of the first-level cache.
 DEPTH = 256
-
-_add_bias = vector_loop(lambda product, bias, y: (product + bias,))
 
 
 @kernel
@@ -58,7 +55,7 @@ def _product(slot, first, last, a, a_row, a_step, rows, depth, b, b_row, b_colum
                 a, start * a_step, a_row, a_step, rows, scratch, count, scratch, sums, 0 if start == 0 else 1
             )  # fmt: skip
         for row in range(rows):
-            _add_bias(
+            add_bias(
                 lanes, (scratch, bias, c), (sums + row * PANEL, panel * PANEL, row * columns + panel * PANEL), ()
             )  # fmt: skip
 
@@ -68,17 +65,13 @@ def _multiply(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> n
     (rows, depth), columns = a.shape, b.shape[1]
     c = memory.empty((rows, columns))
     scratches = memory.empty((threads.COUNT, (DEPTH + rows) * PANEL))
-    padded = np.zeros(-(-columns // PANEL) * PANEL, np.float32)
-    if bias is not None:
-        padded[:columns] = bias
     flat_a, a_row, a_step = _flat(a)
     flat_b, b_row, b_column = _flat(b)
-    panels = -(-columns // PANEL)
     # A panel whose product takes less than about 20 microseconds is not worth the way to another thread.
     smallest = max(1, 2**16 // (rows * depth))
-    threads.share(
-        _product, panels, flat_a, a_row, a_step, rows, depth, flat_b, b_row, b_column, columns, padded, c.reshape(-1),
-        scratches, smallest=smallest,
+    threads.parallel_for(
+        _product, panel_count(columns), flat_a, a_row, a_step, rows, depth, flat_b, b_row, b_column, columns,
+        whole_panels(bias, columns), c.reshape(-1), scratches, smallest=smallest,
     )  # fmt: skip
     return c
 

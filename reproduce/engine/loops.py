@@ -8,12 +8,11 @@ import numpy as np
 
 from reproduce.engine.compilation import kernel
 from reproduce.engine.expressions import vector_loop
+from reproduce.engine.panels import add
 from reproduce.engine.uniform import at_least
 
 # Sums are taken in float32 over this many values (64 KiB, within the second-level cache), and beyond in float64.
 BLOCK = 1 << 14
-
-_add = vector_loop(lambda x, total: (total + x,))
 
 
 @vector_loop
@@ -67,7 +66,7 @@ def moments(slot, first, last, x, channels, wide, means, squares):
         stop = min(end, start + block)
         sums[:] = 0
         for row in range(start, stop, wide):
-            _add(min(wide, stop - row), (x, sums), (row, 0), ())
+            add(min(wide, stop - row), (x, sums), (row, 0), ())
         count = (stop - start) // channels
         for c in range(channels):
             total = np.float32(0)
@@ -101,7 +100,8 @@ def normalize(slot, first, last, x, channels, wide, mean, scale, beta, y):
 @kernel
 def gradient_sums(slot, first, last, x, gy, channels, wide, mean, sums, products):
     """Sums by channel of gy and of gy * (x - mean), (slots, C) float64."""
-    some, more, mean = np.empty(wide, np.float32), np.empty(wide, np.float32), _repeated(mean, wide)
+    gradient_sum, product_sum = np.empty(wide, np.float32), np.empty(wide, np.float32)
+    mean = _repeated(mean, wide)
     total, total_product = sums[slot], products[slot]
     total[:] = 0
     total_product[:] = 0
@@ -109,14 +109,14 @@ def gradient_sums(slot, first, last, x, gy, channels, wide, mean, sums, products
     end = last * channels
     for start in range(first * channels, end, block):
         stop = min(end, start + block)
-        some[:] = 0
-        more[:] = 0
+        gradient_sum[:] = 0
+        product_sum[:] = 0
         for row in range(start, stop, wide):
-            _add_gradients(min(wide, stop - row), (x, gy, mean, some, more), (row, row, 0, 0, 0), ())
+            _add_gradients(min(wide, stop - row), (x, gy, mean, gradient_sum, product_sum), (row, row, 0, 0, 0), ())
         for start_of_repeat in range(0, wide, channels):
             for c in range(channels):
-                total[c] += some[start_of_repeat + c]
-                total_product[c] += more[start_of_repeat + c]
+                total[c] += gradient_sum[start_of_repeat + c]
+                total_product[c] += product_sum[start_of_repeat + c]
 
 
 @kernel
@@ -133,13 +133,13 @@ def gradient(slot, first, last, x, gy, channels, wide, mean, scale, slope, offse
 
 @kernel
 def relu(slot, first, last, x, y):
-    """max(x, 0); not-a-number stays what it is."""
+    """max(x, 0); NaN stays NaN."""
     _relu(last - first, (x, y), (first, first), ())
 
 
 @kernel
 def relu_gradient(slot, first, last, y, gy, gx):
-    """gy where y is positive, else gy times 0, which is not a number if gy is infinite."""
+    """gy where y is positive, else gy times 0, which is NaN if gy is infinite."""
     _relu_gradient(last - first, (y, gy, gx), (first, first, first), ())
 
 

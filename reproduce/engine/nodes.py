@@ -86,7 +86,7 @@ def relu_forward(node, inputs):
     if not covered(x):
         return None
     y, flat = _empty_like(x)
-    threads.share(loops.relu, x.size, flat(x), flat(y), smallest=SMALLEST_RANGE)
+    threads.parallel_for(loops.relu, x.size, flat(x), flat(y), smallest=SMALLEST_RANGE)
     node.retain_outputs((0,))
     node.engine_state = True
     return (y,)
@@ -94,7 +94,7 @@ def relu_forward(node, inputs):
 
 def relu_backward(node, indexes, y, gy):
     gx, flat = _empty_like(y)
-    threads.share(loops.relu_gradient, y.size, flat(y), flat(gy), flat(gx), smallest=SMALLEST_RANGE)
+    threads.parallel_for(loops.relu_gradient, y.size, flat(y), flat(gy), flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
 
 
@@ -135,7 +135,7 @@ def dropout_forward(node, inputs):
     (y, flat), (kept, _) = _empty_like(x), _empty_like(x, np.uint8)
     channels, pixels = (x.shape[1], x.shape[2] * x.shape[3]) if _is_channels_last(x) else (x.size // len(x), 1)
     scale = np.float32(1.0 / (1 - node.dropout_ratio))
-    threads.share(
+    threads.parallel_for(
         loops.drop, len(x), flat(x), words, float(node.dropout_ratio), scale, channels, pixels, flat(kept), flat(y)
     )
     node.engine_state = (kept, scale)
@@ -146,7 +146,7 @@ def dropout_forward(node, inputs):
 def dropout_backward(node, indexes, gy):
     kept, scale = node.engine_state
     gx, flat = _empty_like(kept)
-    threads.share(loops.drop_gradient, gy.size, flat(gy), flat(kept), scale, flat(gx), smallest=SMALLEST_RANGE)
+    threads.parallel_for(loops.drop_gradient, gy.size, flat(gy), flat(kept), scale, flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
 
 
@@ -185,7 +185,7 @@ def max_pooling_forward(node, inputs):
     images, channels, height, width = x.shape
     y = memory.empty((images, *windows[-2:], channels))
     indexes = memory.empty(y.shape, np.uint8)
-    threads.share(
+    threads.parallel_for(
         pooling.max_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1),
         indexes.reshape(-1),
     )  # fmt: skip
@@ -198,7 +198,7 @@ def max_pooling_backward(node, indexes, gy):
     windows, places = node.engine_state
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
-    threads.share(
+    threads.parallel_for(
         pooling.max_backward, images, memory.nhwc(gy).reshape(-1), places.reshape(-1), height, width, channels,
         *windows, _windows_are_apart(node._in_shape, windows), gx.reshape(-1),
     )  # fmt: skip
@@ -219,7 +219,7 @@ def average_pooling_forward(node, inputs):
         return None
     images, channels, height, width = x.shape
     y = memory.empty((images, *windows[-2:], channels))
-    threads.share(
+    threads.parallel_for(
         pooling.average_forward, images, memory.nhwc(x).reshape(-1), height, width, channels, *windows, y.reshape(-1)
     )
     node._in_shape, node._in_dtype = x.shape, x.dtype
@@ -230,7 +230,7 @@ def average_pooling_forward(node, inputs):
 def average_pooling_backward(node, indexes, gy):
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
-    threads.share(
+    threads.parallel_for(
         pooling.average_backward, images, memory.nhwc(gy).reshape(-1), height, width, channels, *node.engine_state,
         _windows_are_apart(node._in_shape, node.engine_state), gx.reshape(-1),
     )  # fmt: skip

@@ -45,14 +45,14 @@ def _wide(channels: int) -> int:
 
 @functools.lru_cache(maxsize=256)
 def _counts(rows: int, slots: int) -> np.ndarray:
-    """How many rows each of so many ranges has (`threads.run`), (slots, 1) float64."""
+    """How many rows each of so many ranges has (`threads.parallel_sums`), (slots, 1) float64."""
     return np.diff([rows * slot // slots for slot in range(slots + 1)]).astype(np.float64)[:, None]
 
 
 def _normalize(x, mean, scale, beta):
     y = _empty_pixels(x)
     channels = len(mean)
-    threads.share(
+    threads.parallel_for(
         loops.normalize, x.size // channels, _pixels(x), channels, _wide(channels), np.ascontiguousarray(mean), scale,
         np.ascontiguousarray(beta), _pixels(y),
     )  # fmt: skip
@@ -63,7 +63,7 @@ def _moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
     """Mean and (biased) variance of each channel, float32."""
     rows = x.size // channels
     means, squares = np.empty((PARTS, channels)), np.empty((PARTS, channels))
-    slots = threads.run(
+    slots = threads.parallel_sums(
         loops.moments, rows, _pixels(x), channels, _wide(channels), means, squares,
         parts=PARTS, smallest=-(-SMALLEST_PART // channels),
     )  # fmt: skip
@@ -74,6 +74,11 @@ def _moments(x: np.ndarray, channels: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def forward(node, inputs):
+    """Batch normalization by the batch's own statistics; the node's running ones (C,) are changed in place.
+
+    x is (N, C, H, W) or (N, C), gamma and beta (C,), all float32. Running statistics are as Chainer keeps them: the
+    variance unbiased, and `decay` of the old ones kept.
+    """
     x, gamma, beta = inputs
     running = [node.running_mean, node.running_var]
     if not covered(*inputs, *(array for array in running if array is not None)):
@@ -103,11 +108,12 @@ def forward(node, inputs):
 
 
 def backward(node, indexes, x, gamma, gy):
+    """The gradients by x, gamma and beta, in the shapes of these, as far as `indexes` (0, 1, 2) names them."""
     scale = gamma * node.inv_std
     channels, wide, rows = gamma.size, _wide(gamma.size), x.size // gamma.size
     sums, products = np.empty((PARTS, channels)), np.empty((PARTS, channels))
     pixels, gradients = _pixels(x), _pixels(gy)
-    slots = threads.run(
+    slots = threads.parallel_sums(
         loops.gradient_sums, rows, pixels, gradients, channels, wide, node.mean, sums, products,
         parts=PARTS, smallest=-(-SMALLEST_PART // channels),
     )  # fmt: skip
@@ -117,7 +123,7 @@ def backward(node, indexes, x, gamma, gy):
     if 0 in indexes:
         slope = (scale * node.inv_std * ggamma / rows).astype(np.float32)
         offset = (scale * gbeta / rows).astype(np.float32)
-        threads.share(
+        threads.parallel_for(
             loops.gradient, rows, pixels, gradients, channels, wide, node.mean, scale, slope, offset, _pixels(gx),
         )  # fmt: skip
     results = (gx, ggamma.astype(np.float32), gbeta.astype(np.float32))
@@ -125,6 +131,7 @@ def backward(node, indexes, x, gamma, gy):
 
 
 def fixed_forward(node, inputs):
+    """Batch normalization by given statistics, mean and variance (C,) float32, as in a test; no graph is kept."""
     x, gamma, beta, mean, variance = inputs
     if chainer.config.enable_backprop or not covered(*inputs) or not _normalized_axes(node, *inputs):
         return None

@@ -1,4 +1,7 @@
-"""What the convolutions share: products of matrices in panels of 16 columns, and images with a border."""
+"""What convolutions and linear layers share: products of matrices in panels of 16 columns, and images with a border."""
+
+import numpy as np
+from numba.extending import register_jitable
 
 from reproduce.engine.compilation import kernel
 from reproduce.engine.expressions import vector_loop
@@ -10,6 +13,21 @@ FEW = max(4, ROWS - 4)
 copy = vector_loop(lambda source, target: (source,))
 clear = vector_loop(lambda target, zero: (zero,))
 add = vector_loop(lambda source, target: (target + source,))
+add_bias = vector_loop(lambda product, bias, y: (product + bias,))
+
+
+@register_jitable
+def panel_count(length):
+    """How many panels so many columns fill, the last one perhaps in part."""
+    return -(-length // PANEL)
+
+
+def whole_panels(bias: np.ndarray | None, outputs: int) -> np.ndarray:
+    """A bias (K,) float32, or zeros, with zeros behind it up to whole panels."""
+    padded = np.zeros(panel_count(outputs) * PANEL, np.float32)
+    if bias is not None:
+        padded[:outputs] = bias
+    return padded
 
 
 @kernel

@@ -4,11 +4,12 @@ import numpy as np
 
 from reproduce.engine.compilation import kernel
 from reproduce.engine.expressions import vector_loop
+from reproduce.engine.panels import add
 
 
 @vector_loop
 def _keep_greatest(x, best, index, number):
-    # Not-a-number wins, as it does in NumPy.
+    # NaN wins, as it does in NumPy.
     better = (x > best) | (x.is_nan() & best.is_number())
     return better.choose(x, best), better.choose(number, index)
 
@@ -16,7 +17,6 @@ def _keep_greatest(x, best, index, number):
 _first = vector_loop(lambda x, best, index, number: (x, number))
 _put = vector_loop(lambda gy, index, gx, number: (index.equals(number).choose(gy, 0.0),))
 _add_to = vector_loop(lambda gy, index, gx, number: (gx + index.equals(number).choose(gy, 0.0),))
-_add = vector_loop(lambda x, total: (total + x,))
 _scale = vector_loop(lambda x, y, factor: (x * factor,))
 _add_scaled = vector_loop(lambda x, y, factor: (y + x * factor,))
 
@@ -78,7 +78,7 @@ def average_forward(
             for i in range(max(0, -top), min(kh, height - top)):
                 for k in range(max(0, -left), min(kw, width - left)):
                     origin = ((image * height + top + i) * width + left + k) * channels
-                    _add(channels, (x, y), (origin, place), ())
+                    add(channels, (x, y), (origin, place), ())
             _scale(channels, (y, y), (place, place), (factor,))
 
 
@@ -86,6 +86,7 @@ def average_forward(
 def average_backward(
     slot, first, last, gy, height, width, channels, kh, kw, sy, sx, ph, pw, out_height, out_width, apart, gx,
 ):  # fmt: skip
+    """Each gradient goes to all pixels of its window, in equal parts. `apart` as for `max_backward`."""
     factor = np.float32(1) / np.float32(kh * kw)
     if not apart:
         gx[first * height * width * channels : last * height * width * channels] = 0

@@ -23,7 +23,7 @@ import numpy as np
 from numba.core import types
 
 from reproduce import engine
-from reproduce.engine import compilation, pool, threads
+from reproduce.engine import compilation, thread_pool, threads
 
 # A network needs some forty functions, and each helper 100 MB and more.
 MOST_HELPERS = 16
@@ -104,8 +104,8 @@ def _end(helpers: list[subprocess.Popen]) -> None:
 def help_with(tasks) -> None:
     """What a helper does: compile what stands in a list that its parent writes to it, unless another helper does."""
     gc.disable()  # the compiler makes much that lives on, and searching it for garbage takes a tenth of the time
-    pool.launch.typingctx.refresh()  # Numba reads all that it can compile, in the time that the parent rehearses
-    pool.launch.targetctx.refresh()
+    thread_pool.launch.typingctx.refresh()  # Numba reads all that it can compile, in the time that the parent rehearses
+    thread_pool.launch.targetctx.refresh()
     take(*pickle.load(tasks))
 
 

@@ -1,4 +1,4 @@
-"""What Numba cannot be talked into: vectors of `LANES` floats held in registers, written as LLVM instructions.
+"""What Numba does not generate: vectors of `LANES` floats held in registers, written as LLVM instructions.
 
 Two building blocks carry nearly all of the engine's arithmetic: `multiply_rows` (the inner loop of every matrix
 product) and the tile transforms of Winograd's convolution. Both work on flat float32 arrays with offsets and strides

@@ -86,5 +86,5 @@ def draw(count: int) -> np.ndarray | None:
         state = _state_of(generator)
         if state is None:
             return None
-        threads.run(_fill, 1, state, words)
+        threads.parallel_sums(_fill, 1, state, words)
     return words

@@ -17,7 +17,7 @@ from reproduce.engine import threads
 from reproduce.engine.compilation import kernel
 from reproduce.engine.expressions import vector_loop
 
-# Fewer values are not worth another thread's while.
+# Fewer values are too little work for another thread.
 SMALLEST_RANGE = 1 << 13
 
 
@@ -148,7 +148,7 @@ def update(params: Iterable[Parameter]) -> None:
             starts = np.cumsum([0] + [arrays[0].size for arrays, _, _ in updates])
             places = np.array([places for _, places, _ in updates])
             numbers = np.array([numbers for _, _, numbers in updates], np.float32)
-            threads.share(loop, int(starts[-1]), starts, places, numbers, smallest=SMALLEST_RANGE)
+            threads.parallel_for(loop, int(starts[-1]), starts, places, numbers, smallest=SMALLEST_RANGE)
         waiting.clear()
         numbers_of.clear()
         updated.clear()

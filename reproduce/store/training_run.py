@@ -107,7 +107,7 @@ def _train_epochs(
                 history = [*history, EpochRecord(*measured)]
                 print_epoch(_epoch_line(history[-1], label))
             # On a GPU the generator of the masks cannot go on in the middle of an epoch: there the epoch begins again.
-            if done is EPOCH_START or not is_gpu(device):
+            if measured is not None or not is_gpu(device):
                 checkpoint.save(folder, experiment.settings(), origin, model, optimizer, Progress(order, history, done))
                 runs.keep_up(folder, experiment, history, origin)
             stop_if_asked()

@@ -27,11 +27,11 @@ print(compilation.folder())
 OWN_NAME = f"engine-{os.geteuid()}"
 
 
-def run(parent: Path, limit: int = 0, **environment: str) -> subprocess.CompletedProcess:
+def run(parent: Path, limit: int = 0, umask: int = -1, **environment: str) -> subprocess.CompletedProcess:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(parent), **environment}
     return subprocess.run(
         [sys.executable, "-c", USE_THE_ENGINE.format(limit=limit)],
-        env=environment, capture_output=True, text=True, check=True,
+        env=environment, capture_output=True, text=True, check=True, umask=umask,
     )  # fmt: skip
 
 
@@ -50,6 +50,15 @@ def filled(_filled_once, tmp_path):
 
 def files(parent):
     return {path: path.read_bytes() for path in (parent / OWN_NAME).iterdir()}
+
+
+@pytest.mark.parametrize("umask", [0o002, 0o077])
+def test_what_is_compiled_is_used_again_whatever_the_umask(tmp_path, umask):
+    run(tmp_path, umask=umask)
+    before = {path: path.stat().st_mtime_ns for path in files(tmp_path)}
+    assert before
+    run(tmp_path, umask=umask)
+    assert {path: path.stat().st_mtime_ns for path in files(tmp_path)} == before
 
 
 def test_what_is_compiled_is_kept_for_its_owner_alone_and_used_again(filled):

@@ -7,6 +7,7 @@ import chainer
 import chainer.functions as F
 import numpy as np
 import pytest
+from chainer import _backprop
 
 from reproduce import engine
 from reproduce.engine import graph
@@ -46,6 +47,13 @@ def test_a_variable_has_the_attributes_of_chainers(requires_grad):
         for key in x.keys() - {"_node", "_variable", "_data"}:
             assert x[key] is y[key] or x[key] == y[key], key
     assert found.node.get_variable() is found and found.array is array
+
+
+@pytest.mark.skipif(chainer.cuda.available, reason="with CuPy the engine leaves the graph to Chainer")
+def test_the_engine_makes_the_graph_and_goes_backward_through_it():
+    with engine.using("fast"):
+        assert chainer.FunctionNode.apply.__code__.co_filename == graph.__file__
+        assert _backprop._backprop_to_all.__code__.co_filename == graph.__file__
 
 
 def test_graphs_hold_what_chainers_hold():

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from reproduce import engine
-from reproduce.engine import memory
+from reproduce.engine import loops, memory, threads
 
 FORWARD, GRADIENT = 1e-5, 1e-4
 few = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
@@ -133,6 +133,13 @@ def test_the_matrices_of_minimal_filtering_are_exact(m, r):
     assert found == [dot(taps, d[i : i + r]) for i in range(m)]
 
 
+def test_more_inputs_than_there_are_points_are_refused():
+    from reproduce.engine import cook_toom
+
+    with pytest.raises(ValueError, match=r"F\(4, 9\) has 12 inputs; expected at most 10"):
+        cook_toom.matrices(4, 9)
+
+
 @pytest.mark.parametrize("size, most", [(3, 2e-6), (5, 5e-6), (7, 2.5e-6)])
 def test_errors_against_float64_are_small_beside_direct_convolutions(size, most):
     # As in the networks: inputs after ReLU, filters drawn as Chainer draws them. Root mean square, relative.
@@ -213,6 +220,14 @@ def test_fixed_batch_normalization(n, c, height, width, layout):
         with engine.using(name), chainer.no_backprop_mode():
             outputs.append(F.fixed_batch_normalization(x, *statistics).array)
     assert error(*outputs) <= FORWARD
+
+
+def test_fixed_batch_normalization_is_the_engine_s(monkeypatch):
+    calls = []
+    monkeypatch.setattr(threads, "parallel_for", lambda kernel, *given, **named: calls.append(kernel))
+    with engine.using("fast"), chainer.no_backprop_mode():
+        F.fixed_batch_normalization(normal(0, 2, 4, 3, 3), *(abs(normal(seed, 4)) for seed in range(4)))
+    assert calls == [loops.normalize]
 
 
 def test_a_batch_normalization_link_keeps_chainers_running_statistics():

@@ -1,4 +1,4 @@
-"""The engine's threads: every range once, whoever takes it and whenever; the same bits for any number of threads."""
+"""The engine's threads: every range once, whichever takes it; the same bits for the same number of threads."""
 
 import os
 import subprocess
@@ -36,12 +36,12 @@ def _allocate(slot, first, last, size):
 def test_ranges_cover_all_units_once(units, smallest):
     for _ in range(50):
         times, slots = np.zeros(units, np.int64), np.zeros(units, np.int64)
-        ranges = threads.run(_count, units, times, slots, smallest=smallest)
+        ranges = threads.parallel_sums(_count, units, times, slots, smallest=smallest)
         assert (times == 1).all()
         assert len(set(slots)) == min(ranges, units) or units < ranges
         assert ranges <= max(1, min(threads.COUNT, units // smallest))
         times[:] = 0
-        threads.share(_count, units, times, slots, smallest=smallest)
+        threads.parallel_for(_count, units, times, slots, smallest=smallest)
         assert (times == 1).all()
         assert (slots < threads.COUNT).all()
 
@@ -51,7 +51,7 @@ def test_slots_of_run_follow_the_ranges_and_not_the_moment():
     expected = [x[1000 * i // 7 : 1000 * (i + 1) // 7] for i in range(7)]
     for _ in range(200):
         sums = np.zeros(7)
-        assert threads.run(_sum, 1000, x, sums, parts=7) == 7
+        assert threads.parallel_sums(_sum, 1000, x, sums, parts=7) == 7
         np.testing.assert_allclose(sums, [part.sum() for part in expected], rtol=1e-12)
 
 
@@ -59,24 +59,24 @@ def test_a_kernel_takes_arguments_of_one_type_after_those_of_another():
     for _ in range(3):
         for dtype in (np.float32, np.float64):
             sums = np.zeros(1, dtype)
-            threads.run(_sum, 3, np.array([1.5, 2, 4], dtype), sums, parts=1)
+            threads.parallel_sums(_sum, 3, np.array([1.5, 2, 4], dtype), sums, parts=1)
             assert sums[0] == 7.5
     read_only = np.ones(3)
     read_only.flags.writeable = False
     sums = np.zeros(1)
-    threads.run(_sum, 3, read_only, sums, parts=1)
+    threads.parallel_sums(_sum, 3, read_only, sums, parts=1)
     assert sums[0] == 3
 
 
 def test_an_error_in_a_loop_is_raised_whichever_thread_it_was_in():
     for _ in range(20):
         with pytest.raises(MemoryError, match="_allocate"):
-            threads.run(_allocate, 8, 1 << 60, parts=8)
-    assert threads.run(_allocate, 8, 1, parts=8) == 8
+            threads.parallel_sums(_allocate, 8, 1 << 60, parts=8)
+    assert threads.parallel_sums(_allocate, 8, 1, parts=8) == 8
 
 
 def test_a_kernel_that_python_calls_says_how_it_is_run():
-    with pytest.raises(TypeError, match="threads.run"):
+    with pytest.raises(TypeError, match="threads.parallel_sums"):
         _count(0, 0, 1, np.zeros(1, np.int64), np.zeros(1, np.int64))
 
 
@@ -86,7 +86,7 @@ def test_many_python_threads_run_loops_at_once():
     def work():
         for _ in range(300):
             times, slots = np.zeros(50, np.int64), np.zeros(50, np.int64)
-            threads.share(_count, 50, times, slots)
+            threads.parallel_for(_count, 50, times, slots)
             if (times != 1).any():
                 failures.append(times)
 
@@ -98,6 +98,29 @@ def test_many_python_threads_run_loops_at_once():
     assert not failures
 
 
+STATISTICS = """
+import hashlib
+import reproduce, chainer.functions as F, numpy as np
+from reproduce import engine
+x = np.random.RandomState(0).standard_normal((64, 16, 16, 16)).astype(np.float32)
+gamma, beta = np.ones(16, np.float32), np.zeros(16, np.float32)
+with engine.using("fast"):
+    mean, variance = np.zeros(16, np.float32), np.ones(16, np.float32)
+    F.batch_normalization(x, gamma, beta, running_mean=mean, running_var=variance)
+print(hashlib.sha256(mean.tobytes() + variance.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("number", ["2", "3"])
+def test_the_statistics_of_a_batch_are_the_same_bits_for_any_number_of_threads(number):
+    found = {
+        subprocess.run([sys.executable, "-c", STATISTICS], env={**os.environ, "NUMBA_NUM_THREADS": threads_of},
+                       capture_output=True, text=True, check=True).stdout
+        for threads_of in ("1", number)
+    }  # fmt: skip
+    assert len(found) == 1
+
+
 MANY = """
 import time, numpy as np
 from reproduce.engine import threads
@@ -105,7 +128,7 @@ from tests.engine.test_threads import _count
 for pause in (0, 0, 0.001, 0.02):
     for _ in range(300 if pause < 0.01 else 20):
         times, slots = np.zeros(64, np.int64), np.zeros(64, np.int64)
-        threads.share(_count, 64, times, slots)
+        threads.parallel_for(_count, 64, times, slots)
         assert (times == 1).all() and (slots < threads.COUNT).all()
         time.sleep(pause)
 print(threads.COUNT)

@@ -165,13 +165,14 @@ def test_a_rules_hook_sees_and_changes_the_updates_of_others_in_their_order(whic
     assert found[0] == found[1]
 
 
-def test_all_parameters_are_updated_at_once(monkeypatch):
+@pytest.mark.parametrize("name", ["Adam", "MomentumSGD", "RMSprop"])
+def test_all_parameters_are_updated_at_once(monkeypatch, name):
     from reproduce.engine import threads
 
     _, model = train("fast", 1)
-    optimizer = chainer.optimizers.Adam().setup(model)
+    optimizer = getattr(chainer.optimizers, name)().setup(model)
     calls = []
-    monkeypatch.setattr(threads, "share", lambda kernel, *given, **named: calls.append(kernel))
+    monkeypatch.setattr(threads, "parallel_for", lambda kernel, *given, **named: calls.append(kernel))
     with engine.using("fast"):
         optimizer.update()
     assert len(calls) == 1

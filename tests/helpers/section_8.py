@@ -1,6 +1,7 @@
 """Section 8 of the report, transcribed to Python 3 and Chainer 7 and to nothing else, to compare ours with.
 
-Differences from the printed code: print is a function, np.float is float, zerograds is cleargrads, and the two flags
+Only the network and the loop, without what augments the images, runs on a GPU and prints. Differences from the printed
+code: print is a function, np.float is float, zerograds is cleargrads, and the two flags
 that Chainer 1 took (`bn_bool` as `test`, `dropout_bool` as `train`) are Chainer 7's configuration. Every loss is kept.
 """
 

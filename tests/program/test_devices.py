@@ -59,6 +59,11 @@ def test_a_gpu_that_is_not_there_is_refused_in_one_line():
         check_device(0)
 
 
+def test_a_number_below_the_cpu_s_is_no_device():
+    with pytest.raises(BadInput, match="device -7: expected -1 for the CPU"):
+        check_device(-7)
+
+
 def test_an_engine_that_is_not_there_is_bad_input_wherever_networks_are_trained_or_timed(tmp_path, monkeypatch):
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     images, experiment = synthetic(4, 4), Experiment()

@@ -5,8 +5,8 @@ and waits only for those who are in the middle of one. A thread that is still wa
 no loop takes longer than it would take alone. Between loops the others watch for the next one, let other programs have
 their cores when none comes at once, and go to sleep when none comes soon.
 
-All of this is in sequentially consistent order. Who comes in counts itself in before it looks whether a loop is open,
-and who closes a loop does so before it looks who is in; so a loop's description never changes while anybody reads it.
+All of this is in sequentially consistent order. A thread adds itself to INSIDE before it reads OPEN, and the one that
+closes a loop clears OPEN before it reads INSIDE; so a loop's description never changes while another thread reads it.
 """
 
 import hashlib
