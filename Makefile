@@ -39,6 +39,7 @@ define newline
 endef
 quoted = '$(subst $(newline), ,$(subst ','\'',$(1)))'
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
+# A shell in between would die of a signal that make hands on, and leave the command training: so all are run by exec.
 OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)") $(if $(call on,VERBOSE),--verbose) $(if $(call on,JSON),--json)
 
 .DEFAULT_GOAL := help
@@ -53,10 +54,10 @@ help: ## this list
 	@echo 'The interpreter: PYTHON=python3.11; the newest packages: LATEST=1.'
 
 all-figures: $(ENVIRONMENT)/installed ## figures 1 to 10: first all missing runs, each once, then the pictures
-	@$(BIN)/python -m figures all $(OPTIONS)
+	@exec $(BIN)/python -m figures all $(OPTIONS)
 
 $(FIGURES): $(ENVIRONMENT)/installed
-	@$(BIN)/python -m figures.$(SECTION) $(@:figure-%=%) $(OPTIONS)
+	@exec $(BIN)/python -m figures.$(SECTION) $(@:figure-%=%) $(OPTIONS)
 
 figure-1: SECTION := background
 figure-1: ## the background's VGG table, drawn
@@ -79,28 +80,28 @@ figure-10: ## section 7: before and after tuning
 
 # A figure that a section has and the list above has not; and any other name, to be told what there is.
 figure-%: $(ENVIRONMENT)/installed
-	@$(BIN)/python -m figures $(call quoted,$@) $(OPTIONS)
+	@exec $(BIN)/python -m figures $(call quoted,$@) $(OPTIONS)
 
 .DEFAULT:
-	@if [ -x $(BIN)/python ]; then $(BIN)/python -m figures $(call quoted,$@); else echo 'no such target; make help lists them' >&2; exit 2; fi
+	@if [ -x $(BIN)/python ]; then exec $(BIN)/python -m figures $(call quoted,$@); else echo 'no such target; make help lists them' >&2; exit 2; fi
 
 plan: $(ENVIRONMENT)/installed ## what TARGET=figure-N|claims|all-figures would train, and how long that takes; nothing is trained
-	@$(BIN)/python -m figures plan $(OPTIONS)
+	@exec $(BIN)/python -m figures plan $(OPTIONS)
 
 tables: $(ENVIRONMENT)/installed ## tables 1 and 2 and the memory table, as printed and as they should be
-	@$(BIN)/python -m figures.background tables $(OPTIONS)
+	@exec $(BIN)/python -m figures.background tables $(OPTIONS)
 
 claims: $(ENVIRONMENT)/installed ## decide every claim of the report: trains what is missing, measures times, writes claims.csv
-	@$(BIN)/python -m figures claims $(OPTIONS)
+	@exec $(BIN)/python -m figures claims $(OPTIONS)
 
 compare: $(ENVIRONMENT)/installed ## compare the figures made so far with the report's, and write comparison.csv
-	@$(BIN)/python -m figures compare $(OPTIONS)
+	@exec $(BIN)/python -m figures compare $(OPTIONS)
 
 report: $(ENVIRONMENT)/installed ## the report page, results/<profile>/report.html, from what has been made
-	@$(BIN)/python -m figures report $(OPTIONS)
+	@exec $(BIN)/python -m figures report $(OPTIONS)
 
 own-run: $(ENVIRONMENT)/installed ## RUN=DIR FIGURE=6: a run of your own over the report's curves, drawn into its folder
-	@$(BIN)/python -m figures own-run $(OPTIONS)
+	@exec $(BIN)/python -m figures own-run $(OPTIONS)
 
 # Asked for together, under -j too, each of these comes after what it is made from; times are measured undisturbed.
 asked = $(filter $(1),$(MAKECMDGOALS))
@@ -110,10 +111,10 @@ report: | $(call asked,all-figures $(FIGURES) tables claims compare)
 publish: | $(call asked,all-figures $(FIGURES) tables claims compare report)
 
 publish: $(ENVIRONMENT)/installed ## put what has been made into docs/results, and the headline into README.md
-	@$(BIN)/python -m figures publish $(OPTIONS)
+	@exec $(BIN)/python -m figures publish $(OPTIONS)
 
 data: $(ENVIRONMENT)/installed ## download CIFAR-10 (170 MB), or take DATA=FILE, check it, and write data/CIFAR10.hdf5
-	@$(BIN)/python -m reproduce data $(OPTIONS)
+	@exec $(BIN)/python -m reproduce data $(OPTIONS)
 
 test: $(ENVIRONMENT)/installed-test ## run the tests
 	$(BIN)/python -m pytest

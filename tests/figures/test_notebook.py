@@ -22,6 +22,8 @@ def test_the_notebook_runs_from_its_first_cell_to_its_last(tmp_path):
         for cell in notebook.cells
         if cell.cell_type == "code"
     }
+    # Where a user opens it, `results` is what is published.
+    assert [path.name for path in tmp_path.iterdir()] == ["my-results"]
     assert "4,632,394 parameters in 38 arrays" in printed["same-weights"]
     assert "[6/6] max pooling, RMSprop" in printed["train"]
     assert printed["train"].count("Figure 6. Pooling and optimizers") == 1

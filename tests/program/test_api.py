@@ -22,5 +22,5 @@ def test_every_block_of_the_page_runs(tmp_path):
     predicted, remembered = next(line for line in printed if re.fullmatch(r"[\d.]+ [\d.]+", line)).split()
     assert abs(float(predicted) - float(remembered)) < 1e-4
     for suffix in ("png", "svg", "pdf"):
-        assert (tmp_path / f"my-run/picture.{suffix}").stat().st_size > 1000
-    assert "SYNTHETIC" in (tmp_path / "my-run/picture.svg").read_text()
+        assert (tmp_path / f"api-run/picture.{suffix}").stat().st_size > 1000
+    assert "SYNTHETIC" in (tmp_path / "api-run/picture.svg").read_text()

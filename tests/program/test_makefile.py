@@ -1,9 +1,12 @@
 """What make hands on, seen by a stand-in for .venv's Python that says how it was called."""
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -40,6 +43,35 @@ def make(checkout, *arguments, **environment):
     words = called.read_text(errors="surrogateescape").split("\0")[:-1] if called.exists() else []
     assert {path.name for path in checkout.iterdir()} <= {"Makefile", "setup.py", ".venv", "called"}
     return words, done
+
+
+@pytest.mark.parametrize("target", ["figure-6", "all-figures", "claims", "figure-11"])
+def test_a_signal_to_make_reaches_the_command(checkout, target):
+    python = checkout / ".venv" / "bin" / "python"
+    said = "#!/bin/sh\ntrap 'echo ended >> called; exit 143' TERM\necho begun > called\nwhile :; do sleep 0.05; done\n"
+    python.write_text(said)
+    make = subprocess.Popen(
+        ["make", "--no-print-directory", target, "SEEDS=1"],
+        cwd=checkout,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        wait_for(lambda: (checkout / "called").exists() and (checkout / "called").read_text())
+        make.terminate()
+        make.communicate(timeout=20)
+        wait_for(lambda: (checkout / "called").read_text() == "begun\nended\n")
+    finally:
+        # Whatever make has left.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(make.pid, signal.SIGKILL)
+
+
+def wait_for(is_there, seconds=20):
+    ends = time.monotonic() + seconds
+    while not is_there():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
 
 
 VALUES = [
