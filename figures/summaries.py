@@ -108,6 +108,7 @@ def _order(order: PanelOrder) -> dict[str, Any]:
         "epoch": order.epoch,
         "ours": order.ours,
         "report": order.report,
+        "report_is_tied": order.report_is_tied,
         "agrees": order.agrees,
     }
 

@@ -9,10 +9,11 @@ import numpy as np
 from figures.claims.declare import Claim, Comparison
 from figures.claims.measures import counting_noise, noise_variance
 from figures.claims.regime import Arm, arm_of, train_curves
-from figures.claims.spread import Spread, spread_of
+from figures.claims.spread import spread_of
 from reproduce.analysis import significance
 from reproduce.analysis.curves import Curve, Series, curve_of, part_of
 from reproduce.analysis.report_curves import READING_ACCURACY, report_curve
+from reproduce.analysis.report_spread import Spread
 from reproduce.analysis.significance import (
     FEWEST_SEEDS,
     INCONCLUSIVE,

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from figures.claims.decide import ARITHMETIC, DOES_NOT_HOLD, HOLDS, NO_CURVE, REPORT_DECISIONS, RIGHT, WITHIN_NOISE
-from figures.claims.spread import report_test_distance
 from figures.nearness import is_mostly_there, overlay_figure, trained_in_words
-from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders, two_runs_apart
+from figures.publish.orders import ON_ALL_IMAGES, seeds_in_words, table_of_orders
 from figures.sections import CLAIMS, FIGURE_NUMBERS, SECTIONS
 from reproduce.analysis.curves import is_accuracy, without_unit
+from reproduce.analysis.report_spread import report_test_distance, two_runs_apart
 from reproduce.analysis.significance import (
     CONTRADICTED,
     FEWEST_SEEDS,

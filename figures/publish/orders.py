@@ -4,16 +4,15 @@ import json
 import math
 import statistics
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 from figures.claims.regime import REGIME_POINTS
-from figures.claims.spread import report_spread
 from figures.nearness import is_mostly_there
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, as_error, is_accuracy, part_of, without_unit
 from reproduce.analysis.report_curves import report_curves
+from reproduce.analysis.report_spread import are_tied, two_runs_apart
 from reproduce.files import csv_rows
 from reproduce.render.tables import markdown_rows
 from reproduce.text import counted_from, shown
@@ -43,12 +42,12 @@ class Order(NamedTuple):
     @property
     def is_tied(self) -> bool:
         """Whether two of our curves are nearer to each other than two runs of one network."""
-        return _is_tied(self.ours, self.quantity)
+        return are_tied(self.ours.values(), self.quantity)
 
     @property
     def is_report_tied(self) -> bool:
         """Whether two of the report's curves are, so that there is no order to come in."""
-        return _is_tied(self.theirs, self.quantity)
+        return are_tied(self.theirs.values(), self.quantity)
 
     @property
     def is_far(self) -> bool:
@@ -166,16 +165,6 @@ def _at_epoch(curve: Curve, epoch: int) -> float:
 
 def _best_first(ends: dict[str, float], quantity: str) -> dict[str, float]:
     return {name: ends[name] for name in sorted(ends, key=ends.__getitem__, reverse=is_accuracy(quantity))}
-
-
-def _is_tied(ends: dict[str, float], quantity: str) -> bool:
-    """Whether two of a panel's ends are as one."""
-    return any(after - before < two_runs_apart(quantity) for before, after in pairwise(sorted(ends.values())))
-
-
-def two_runs_apart(quantity: str) -> float:
-    """Points between two runs of one setting of the report, root mean square."""
-    return report_spread().of(quantity) * math.sqrt(2)
 
 
 def _in_words(order: Order, theirs: Sequence[str] = ()) -> str:

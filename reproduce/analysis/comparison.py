@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reproduce.analysis.curves import Curve, is_accuracy
+from reproduce.analysis.report_spread import are_tied
 
 # The worst that a series can have, for one that diverged: only ranks are made of it.
 LAST = np.inf
@@ -58,6 +59,8 @@ class PanelOrder(NamedTuple):
     """names of series, best first"""
     agrees: bool
     """whether every series has the same rank in both"""
+    report_is_tied: bool
+    """whether two of the report's curves are nearer to each other there than two of its runs: it has no order then"""
 
 
 def mean_absolute_gap(ours: np.ndarray, report: np.ndarray) -> float:
@@ -122,7 +125,8 @@ def orders(rows: Sequence[Row]) -> list[PanelOrder]:
         ours = tuple(row.series for row in sorted(ranked, key=lambda row: (row.our_rank, row.report_rank)))
         reports = tuple(row.series for row in sorted(ranked, key=lambda row: row.report_rank or 0))
         agrees = all(row.our_rank == row.report_rank for row in ranked)
-        found.append(PanelOrder(panel, quantity, ranked[0].epoch, ours, reports, agrees))
+        is_tied = are_tied([row.report for row in ranked], quantity)
+        found.append(PanelOrder(panel, quantity, ranked[0].epoch, ours, reports, agrees, is_tied))
     return found
 
 

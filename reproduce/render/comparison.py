@@ -44,24 +44,29 @@ def key_of(rows: Sequence[Row], is_report_scale: bool) -> str:
             *(spread if any(row.seeds - row.diverged > 1 for row in rows) else []),
             *(gaps if is_report_scale else []),
             "rank 1 is the best",
+            "tied: two of the report's curves are nearer to each other than two of its runs of one setting",
             "tau: Kendall's, between our order and the report's, from +1 (the same) to -1 (reversed)",
         ]
     )
 
 
 def order_sentence(order: PanelOrder) -> str:
-    """Whether our series come in the report's order, best first."""
+    """Whether our series come in the report's order, best first, and whether the report has one."""
     name = f"{order.panel}: " if order.panel else ""
+    tied = " (tied there)" if order.report_is_tied else ""
     if not order.agrees and order.ours == order.report:
-        return f"{name}ours tie at epoch {order.epoch}; the report's order, best first: {', '.join(order.report)}"
+        return f"{name}ours tie at epoch {order.epoch}; the report's order, best first: {', '.join(order.report)}{tied}"
     verdict = "same order as in the report" if order.agrees else "another order than in the report"
     sentence = f"{name}{verdict} at epoch {order.epoch}, best first: {', '.join(order.ours)}"
-    return sentence if order.agrees else f"{sentence}; the report: {', '.join(order.report)}"
+    return f"{sentence}{tied}" if order.agrees else f"{sentence}; the report: {', '.join(order.report)}{tied}"
 
 
 def orders_sentence(orders: Sequence[PanelOrder], whose: str = "The series") -> str:
-    """In how many panels the series come in the report's order."""
-    return f"{whose} come in the report's order in {sum(o.agrees for o in orders)} of {len(orders)} panels."
+    """In how many panels the series come in the report's order, those apart in which it has none."""
+    with_one, tied = ([o for o in orders if o.report_is_tied == is_tied] for is_tied in (False, True))
+    sentence = f"{whose} come in the report's order in {sum(o.agrees for o in with_one)} of the {len(with_one)} panels "
+    others = f" In {len(tied)} more its curves are tied; ours agree in {sum(o.agrees for o in tied)}." if tied else ""
+    return f"{sentence}where it has one.{others}"
 
 
 COLUMNS = (

@@ -17,10 +17,11 @@ from figures.claims.decide import (
     decide_all,
     decide_on_report,
 )
-from figures.claims.spread import report_spread, spread_of
+from figures.claims.spread import spread_of
 from figures.claims.tables import claims_table, write_claims
 from figures.sections import CLAIMS, FIGURES, SERIES, runs_for
 from reproduce.analysis.curves import Curve
+from reproduce.analysis.report_spread import report_spread
 from reproduce.analysis.significance import (
     CONTRADICTED,
     INCONCLUSIVE,
