@@ -81,5 +81,6 @@ def memory_bytes(experiment: Experiment, dataset: Dataset, is_unfolding: bool) -
     # ReLU; a pooling's output, where its maxima were, and the same after dropout, with its mask.
     kept = sum(layer.values * ((3 if experiment.batch_normalization else 2) if layer.window else 4) for layer in inner)
     largest = max((layer.values for layer in inner), default=0)
-    unfolded = max((layer.window for layer in inner), default=0) if is_unfolding else 0
+    # Unfolded images lie there twice: NumPy's tensordot copies them in the order of the product.
+    unfolded = 2 * max((layer.window for layer in inner), default=0) if is_unfolding else 0
     return PROCESS_BYTES + images + weights + (kept + 2 * largest + unfolded) * FLOAT * experiment.batch_size
