@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.special import stdtrit
 
 from figures.figure import made_from
 from figures.sections import FIGURES
 from reproduce.analysis.curves import Curve, Series, begun_curve
 from reproduce.analysis.report_curves import report_curve
+from reproduce.analysis.significance import FEWEST_SEEDS, SIGNIFICANCE
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.plotting import curves_picture, stamp_of
 from reproduce.study import Study
@@ -20,8 +22,8 @@ from reproduce.unstated.race import gap_to
 
 COLUMNS = (
     *("figure", "panel", "series", "quantity", "epochs_trained", "epochs_compared", "epochs_in_report"),
-    *("mean_absolute_gap", "mean_gap", "last_epoch_compared", "ours", "report", "runs", "chosen_on"),
-    *("seeds", "profile", "data"),
+    *("mean_absolute_gap", "mean_gap", "last_epoch_compared", "ours", "report"),
+    *("in_prediction_interval", "runs", "chosen_on", "seeds", "profile", "data"),
 )
 
 
@@ -77,6 +79,20 @@ class Pair(NamedTuple):
         return self.report.mean()[np.isin(self.report.epochs, self.common)]
 
     @property
+    def in_prediction_interval(self) -> int | None:
+        """How many of the report's points lie where a further run of ours would with 95 %; None for fewer than 3 seeds.
+
+        Epoch by epoch, with S seeds of mean m and standard deviation s: m +- t s sqrt(1 + 1 / S), where t is Student's
+        with S - 1 degrees of freedom. None as well if a seed diverged.
+        """
+        values = self.ours.values[:, self.common]
+        seeds = len(values)
+        if seeds < FEWEST_SEEDS or not values.size or not np.isfinite(values).all():
+            return None
+        half = stdtrit(seeds - 1, 1 - SIGNIFICANCE / 2) * values.std(axis=0, ddof=1) * np.sqrt(1 + 1 / seeds)
+        return int((abs(self.report_mean - values.mean(axis=0)) <= half).sum())
+
+    @property
     def is_chosen_on(self) -> bool:
         """Whether a setting of this curve's run was chosen by this very curve."""
         deciding = [question for question in QUESTIONS if not question.is_a_test]
@@ -121,11 +137,12 @@ def _runs_of(pair: Pair, study: Study) -> str:
 def _row(pair: Pair) -> Sequence[object]:
     common, ours = pair.common, pair.ours.mean()
     counts = len(ours), len(common), len(pair.report.epochs)
-    compared: Sequence[object] = ("", "", "", "", "")
+    compared: Sequence[object] = ("", "", "", "", "", "")
     if len(common):
         values = (pair.gap, pair.signed_gap, ours[common[-1]], pair.report_mean[-1])
         written = [f"{number:.4f}" for number in values]
-        compared = (*written[:2], common[-1], *written[2:])
+        inside = pair.in_prediction_interval
+        compared = (*written[:2], common[-1], *written[2:], "" if inside is None else inside)
     return (pair.series.figure, *pair.report[:3], *counts, *compared)
 
 

@@ -94,7 +94,8 @@ def nearness(content: Content, place: Place) -> list[str]:
         "Curves at the report's own scale, ours solid and the report's dashed, over the epochs. Mean distances in "
         f"points: {'; '.join(f'{_name(pair)} {shown(pair.gap)}' for pair in near)}."
     )
-    columns = ("curve", "quantity", "epochs", "mean gap", "signed", "report at the last", "ours")
+    columns = ["curve", "quantity", "epochs", "mean gap", "signed", "report at the last", "ours"]
+    has_interval = any(pair.in_prediction_interval is not None for pair in near)
     rows = [
         (
             _name(pair),
@@ -104,17 +105,26 @@ def nearness(content: Content, place: Place) -> list[str]:
             shown(pair.signed_gap, "+.1f"),
             shown(float(pair.report_mean[-1])),
             shown(float(pair.ours.mean()[pair.common[-1]])),
+            *[_inside(pair)] * has_interval,
         )
         for pair in near
     ]
     caption = "Gaps in points over the epochs that both have; the curves' values in percent"
+    if has_interval:
+        caption += "; in our 95 %: how many of the report's points lie where a further run of ours would with 95 %"
     drawn = f"The {counted(len(near), 'curve')} of which we have at least half of the report's epochs."
+    columns += ["in our 95 %"] * has_interval
     gaps = html.table(columns, rows, caption, numeric=range(2, len(columns)))
     return [
         html.picture(content.nearness, alternative, drawn, place.has_pictures_inside),
         html.folded("The gaps in numbers", [gaps], is_on_paper=True),
         html.paragraph(place.document("nearness.md", "All curves, and which of them a setting was chosen on")),
     ]
+
+
+def _inside(pair: Pair) -> str:
+    inside = pair.in_prediction_interval
+    return "" if inside is None else f"{inside} of {len(pair.common)}"
 
 
 def _name(pair: Pair) -> str:

@@ -194,13 +194,21 @@ def _near_in_words(full: Path) -> str:
     )
     where = f" Above {FAR} points: {', '.join(far)}." if far else ""
     chosen = len(by_run) - len(kept)
+    inside = [row for row in near if row["in_prediction_interval"]]
+    points = sum(int(row["epochs_compared"]) for row in inside)
+    counted_inside = sum(int(row["in_prediction_interval"]) for row in inside)
+    in_interval = (
+        f" Where three seeds are trained ({counted(len(inside), 'curve')}), {counted_inside} of the report's {points} "
+        "points lie where a further run of ours would lie with 95 %."
+    )
     return (
         f"{trained_in_words(lengths)}; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a "
         f"setting that the report's curves decided, or will decide. The other {len(kept)}: a median gap of "
         f"**{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
         f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
         f"Two runs of the report that probably have one setting differ by {report_test_distance():.1f} points of test "
-        f"error on average ({two_runs_apart('test'):.1f} root mean square, the limit for *tied* above).{where}"
+        f"error on average ({two_runs_apart('test'):.1f} root mean square, the limit for *tied* above)."
+        f"{in_interval if inside else ''}{where}"
     )
 
 
@@ -328,6 +336,7 @@ def nearness_table(published: Path) -> str:
         return ""
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     rows = csv_rows(folder / "nearness.csv")
+    has_interval = any(row["in_prediction_interval"] for row in rows)
     cells = [
         (
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
@@ -337,13 +346,18 @@ def nearness_table(published: Path) -> str:
             f"{float(row['mean_gap']):+.1f}",
             f"{float(row['report']):.1f}",
             f"{float(row['ours']):.1f}",
+            *[_inside(row)] * has_interval,
             row["chosen_on"],
         )
         for row in rows
         if row["mean_absolute_gap"]
     ]
     seeds = seeds_in_words(int(row["seeds"]) for row in rows if row["mean_absolute_gap"])
-    header = ("curve", "quantity, %", "epochs", "mean gap", "signed", "report at the last", "ours", "chosen on it")
+    header = (
+        *("curve", "quantity, %", "epochs", "mean gap", "signed", "report at the last", "ours"),
+        *["in our 95 %"] * has_interval,
+        "chosen on it",
+    )
     missing = (
         f" {summary['runs_missing']} runs of the full profile are missing or unfinished: "
         "[missing.csv](results/full/missing.csv) has the commands and how long they take."
@@ -358,6 +372,11 @@ def nearness_table(published: Path) -> str:
             "",
         ]
     )
+
+
+def _inside(row: dict[str, str]) -> str:
+    """`14 of 20`: the report's points in the prediction interval of our seeds; empty for fewer than three."""
+    return f"{row['in_prediction_interval']} of {row['epochs_compared']}" if row["in_prediction_interval"] else ""
 
 
 def with_results(page: str, results: str, name: str) -> str:

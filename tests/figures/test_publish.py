@@ -254,6 +254,30 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     assert all(html.text(question.asks) in page for question in QUESTIONS)
 
 
+def test_the_report_s_points_are_counted_in_the_interval_of_a_further_run(tmp_path, monkeypatch):
+    """Three seeds 1 point apart: 95 % reach 4.3 x sqrt(4 / 3) = 4.97 points to either side of their mean."""
+    options = made_up.options(tmp_path / "results", seeds=3)
+    monkeypatch.setattr(study, "PROFILES", {"full": replace(options.scale(), epochs=None)})
+    report = next(curve for curve in report_curves(4) if curve.series == "dropout 0.4")
+    errors = np.interp(np.arange(report.epochs[-1] + 1), report.epochs, report.mean()) + 4.9
+    errors[:3] += 0.2
+    inside = sum(report.epochs >= 3)
+    settings = FIGURES[4].curve("", "dropout 0.4").settings
+    for seed in range(3):
+        experiment = Study(options, REAL).experiment(settings, seed)
+        made_up.keep_history(tmp_path / "results", experiment, made_up.history(errors + seed - 1), REAL)
+    out = tmp_path / "docs" / "full"
+    publication.publish(out, Study(options, REAL), tmp_path / "settings.md")
+    found = {row["series"]: row for row in rows(out / "nearness.csv") if row["figure"] == "4"}
+    assert found["dropout 0.4"]["in_prediction_interval"] == str(inside) != str(len(report.epochs))
+    assert found["dropout 0.3"]["in_prediction_interval"] == ""
+    row = re.search(r"\| figure 4, dropout 0.4 .*", headline.nearness_table(out.parent))[0]
+    assert f"| {inside} of {len(report.epochs)} |" in row
+    assert f">{inside} of {len(report.epochs)}<" in (out / "report.html").read_text()
+    said = r"Where three seeds are trained \(\d curves?\), \d+ of the report's \d+ points lie where a further run"
+    assert re.search(said, headline.headline(out.parent))
+
+
 def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_path, monkeypatch):
     options = made_up.options(tmp_path / "results", seeds=1)
     monkeypatch.setattr(study, "PROFILES", {"full": replace(options.scale(), epochs=None)})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "docs" / "results"
@@ -146,7 +147,8 @@ def test_the_orders():
         rf"has one \(by chance: about {by_chance:.0f}\), in {clear} of them clearly\. In {len(among_tied)} more its "
         rf"own curves are tied; ours agree in {sum(among_tied)}\."
     )
-    assert len(seeds) == 1 and said(r"ours agree in \d+\. That is (\d+) seed") == tuple(seeds)
+    fewest_and_most = dict.fromkeys((min(seeds, key=int), max(seeds, key=int)))
+    assert said(r"ours agree in \d+\. That is ([\d to]+) seeds?,") == (" to ".join(fewest_and_most),)
     said(rf"an order and without such a setting, {sum(alone)} of {len(alone)} agree\.")
     assert said(r"two runs of one network do in the report \(([\d.]+) points of train error, ([\d.]+) of test") == (
         f"{two_runs_apart('train'):.1f}",
@@ -169,7 +171,7 @@ def test_how_near():
     histories = defaultdict(dict)
     for row in rows(RESULTS / "full/histories.csv"):
         histories[row["key"]][int(row["epoch"])] = float(row["train_accuracy"]), float(row["test_accuracy"])
-    near, whole, gaps, is_chosen = 0, 0, defaultdict(list), {}
+    near, whole, gaps, is_chosen, inside = 0, 0, defaultdict(list), {}, []
     for row in rows(RESULTS / "full/nearness.csv"):
         of_report = REPORT[int(row["figure"]), row["panel"], row["quantity"]][row["series"]]
         place, sign = row["quantity"].startswith("test"), -1 if "error" in row["quantity"] else 1
@@ -180,10 +182,23 @@ def test_how_near():
         ours = {e: np.mean([histories[key][e][place] for key in keys]) * sign + 100 * (sign < 0) for e in epochs}
         size, signed = distance(ours, of_report)
         assert float(row["mean_absolute_gap"]) == pytest.approx(size, abs=1e-3)
+        if len(keys) > 2:
+            runs = [[histories[key][e][place] * sign + 100 * (sign < 0) for e in epochs] for key in keys]
+            low, high = stats.t.interval(0.95, len(keys) - 1, np.mean(runs, axis=0),
+                                         np.std(runs, axis=0, ddof=1) * math.sqrt(1 + 1 / len(keys)))  # fmt: skip
+            points = np.array([of_report[e] for e in epochs])
+            inside.append((int(((low <= points) & (points <= high)).sum()), len(epochs)))
+            assert row["in_prediction_interval"] == str(inside[-1][0])
+        else:
+            assert row["in_prediction_interval"] == ""
         near += 1
         whole += len(epochs) == len(of_report)
         gaps[row["runs"]].append((size, -sign * signed))
         is_chosen[row["runs"]] = row["chosen_on"] == "yes"
+    if inside:
+        assert said(r"Where three seeds are trained \((\d+) curves?\), (\d+) of the report's (\d+) points") == (
+            str(len(inside)), *(str(sum(numbers)) for numbers in zip(*inside, strict=True)),
+        )  # fmt: skip
     kept = [np.mean(of_run, axis=0) for runs, of_run in gaps.items() if not is_chosen[runs]]
     sizes = [size for size, _ in kept]
     curves = sum(len(of_panel) for of_panel in REPORT.values())
