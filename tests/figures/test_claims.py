@@ -406,17 +406,24 @@ def test_run_to_run_noise_is_the_report_s_own_pairs_until_there_are_seeds_of_our
     assert spread_of(study, SERIES, tmp_path / "nothing published") == pairs
     published = tmp_path / "full"
     published.mkdir()
+    # Three settings, whose seeds are 0.1, 1 and 3 points of train accuracy apart, and twice that of test accuracy.
+    runs = [(width, apart, seed) for width, apart in ((1, 0.1), (2, 1), (3, 3)) for seed in range(3)]
     (published / "runs.csv").write_text(
-        "key,seed,data_fingerprint,settings\n" + "".join(f"k{i},{i},f,--seed={i} --width=1.0\n" for i in range(3))
+        "key,seed,data_fingerprint,settings\n"
+        + "".join(f"k{width}{seed},{seed},f,--seed={seed} --width={width}\n" for width, _, seed in runs)
     )
     (published / "histories.csv").write_text(
         "key,epoch,train_accuracy,test_accuracy\n"
-        + "".join(f"k{i},{epoch},{80 + i},{70 + 2 * i}\n" for i in range(3) for epoch in range(8))
+        + "".join(
+            f"k{width}{seed},{epoch},{80 + apart * seed},{70 + 2 * apart * seed}\n"
+            for width, apart, seed in runs
+            for epoch in range(8)
+        )
     )
     ours = spread_of(study, SERIES, published)
     assert (ours.train, ours.test) == pytest.approx((1, 2))
-    # Two seeds are too few.
-    (published / "runs.csv").write_text((published / "runs.csv").read_text().replace("k2,2,f,", "k2,2,other,"))
+    # Two seeds are too few, and so are two settings.
+    (published / "runs.csv").write_text((published / "runs.csv").read_text().replace("k32,2,f,", "k32,2,other,"))
     assert spread_of(study, SERIES, published) == pairs
 
 
