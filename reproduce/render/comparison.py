@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproduce.analysis.comparison import PanelOrder, Row
+from reproduce.analysis.comparison import PanelOrder, Row, orders
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.csv_files import marked, number
 from reproduce.text import NO_VALUE, format_table, shown
@@ -38,13 +38,14 @@ def table(rows: Sequence[Row], is_report_scale: bool) -> str:
 def key_of(rows: Sequence[Row], is_report_scale: bool) -> str:
     """What the columns of `table` mean, in a line."""
     spread = ["±: half the distance from the lowest to the highest seed"]
+    tied = ["tied: two of the report's curves are nearer to each other than two of its runs of one setting"]
     gaps = ["mean |gap|: mean distance from the report over the common epochs, in points"]
     return "; ".join(
         [
             *(spread if any(row.seeds - row.diverged > 1 for row in rows) else []),
             *(gaps if is_report_scale else []),
             "rank 1 is the best",
-            "tied: two of the report's curves are nearer to each other than two of its runs of one setting",
+            *(tied if any(order.report_is_tied for order in orders(rows)) else []),
             "tau: Kendall's, between our order and the report's, from +1 (the same) to -1 (reversed)",
         ]
     )
@@ -61,9 +62,9 @@ def order_sentence(order: PanelOrder) -> str:
     return f"{sentence}{tied}" if order.agrees else f"{sentence}; the report: {', '.join(order.report)}{tied}"
 
 
-def orders_sentence(orders: Sequence[PanelOrder], whose: str = "The series") -> str:
+def orders_sentence(panels: Sequence[PanelOrder], whose: str = "The series") -> str:
     """In how many panels the series come in the report's order, those apart in which it has none."""
-    with_one, tied = ([o for o in orders if o.report_is_tied == is_tied] for is_tied in (False, True))
+    with_one, tied = ([o for o in panels if o.report_is_tied == is_tied] for is_tied in (False, True))
     sentence = f"{whose} come in the report's order in {sum(o.agrees for o in with_one)} of the {len(with_one)} panels "
     others = f" In {len(tied)} more its curves are tied; ours agree in {sum(o.agrees for o in tied)}." if tied else ""
     return f"{sentence}where it has one.{others}"
