@@ -39,7 +39,6 @@ define newline
 endef
 quoted = '$(subst $(newline), ,$(subst ','\'',$(1)))'
 lower = $(shell echo $(1) | tr '[:upper:]' '[:lower:]')
-# A shell in between would die of a signal that make hands on, and leave the command training: so all are run by exec.
 OPTIONS = $(foreach name,$(filter $(SETTINGS),$(settings)),--$(call lower,$(name))="$$$(name)") $(if $(call on,VERBOSE),--verbose) $(if $(call on,JSON),--json)
 
 .DEFAULT_GOAL := help
@@ -53,6 +52,7 @@ help: ## this list
 	@echo 'JSON=1, after plan, claims and compare: one JSON document on standard output.'
 	@echo 'The interpreter: PYTHON=python3.11; the newest packages: LATEST=1.'
 
+# A shell in between would die of a signal that make hands on, and leave the command training: so all are run by exec.
 all-figures: $(ENVIRONMENT)/installed ## figures 1 to 10: first all missing runs, each once, then the pictures
 	@exec $(BIN)/python -m figures all $(OPTIONS)
 
@@ -117,16 +117,16 @@ data: $(ENVIRONMENT)/installed ## download CIFAR-10 (170 MB), or take DATA=FILE,
 	@exec $(BIN)/python -m reproduce data $(OPTIONS)
 
 test: $(ENVIRONMENT)/installed-test ## run the tests
-	$(BIN)/python -m pytest
+	exec $(BIN)/python -m pytest
 
 test-slow: $(ENVIRONMENT)/installed-test ## run the long tests too: 50 kills, 10,000 spoilt files, 200 epochs, and the like
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	exec $(BIN)/python -m pytest -m 'slow or not slow'
 
 check-platforms: .venv/installed-test ## the engine on emulated processors: arm64, and x86-64 without AVX (an hour; needs qemu-user)
-	.ci/emulated
+	exec .ci/emulated
 
 bench: $(ENVIRONMENT)/installed-bench ## speed of the engine and of stock Chainer and PyTorch, in one run (needs PyTorch)
-	$(BIN)/python -m benchmarks
+	exec $(BIN)/python -m benchmarks
 
 lint: $(ENVIRONMENT)/installed-test ## check the style, the spelling and the types of the code
 	$(BIN)/ruff check .
@@ -165,7 +165,7 @@ INSTALL = @found=; newer=; older=; \
 	  [ -z "$$PYTHON" ] || [ -n "$$older" ] || older="; $$PYTHON does not start"; \
 	  echo "Python 3.10 or newer is needed$${older:-, and none was found}; PYTHON=/path/to/python3 names one" >&2; exit 2; \
 	fi; \
-	"$$found" install.py $(if $(latest),--latest)
+	exec "$$found" install.py $(if $(latest),--latest)
 
 # The lock's versions, or with LATEST=1 setup.py's newest.
 $(ENVIRONMENT)/installed: setup.py $(if $(filter .venv,$(ENVIRONMENT)),$(wildcard requirements*.lock))

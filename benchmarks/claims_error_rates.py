@@ -28,7 +28,7 @@ from figures.claims.declare import Comparison
 from figures.publish.runs import experiment_of_row
 from figures.sections import CLAIMS
 from reproduce.analysis import significance
-from reproduce.analysis.curves import QUANTITIES, Curve
+from reproduce.analysis.curves import QUANTITIES, Curve, part_of
 from reproduce.experiment import Experiment
 from reproduce.store.history import EpochRecord
 
@@ -138,7 +138,7 @@ class World:
 
 
 def _counting_noise_of(comparison: Comparison) -> Callable[[str, np.ndarray], np.ndarray]:
-    images = {role: IMAGES[series.quantity.split()[0]] for role, series in comparison.curves.items()}
+    images = {role: IMAGES[part_of(series.quantity)] for role, series in comparison.curves.items()}
     return lambda role, values: measures.counting_noise(values, images[role])
 
 

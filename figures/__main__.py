@@ -193,8 +193,8 @@ def compare_command(options: SummaryOptions) -> None:
             print(
                 f"\nFigure {number} is compared with {seeds[number]} of {study.scale.seeds} seeds; for all: {command}"
             )
-    print()
-    print(orders_sentence([order for of_figure in rows.values() for order in orders(of_figure)]))
+    if sentence := orders_sentence([order for of_figure in rows.values() for order in orders(of_figure)]):
+        print(f"\n{sentence}")
     for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):
         print(sentence)
     path = study.folder / "comparison.csv"

@@ -16,6 +16,7 @@ from reproduce.analysis.report_curves import report_curve
 from reproduce.analysis.significance import FEWEST_SEEDS, SIGNIFICANCE
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.plotting import curves_picture, stamp_of
+from reproduce.store.history import History, is_complete
 from reproduce.study import Study
 from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import gap_to
@@ -104,13 +105,21 @@ def _name(series: Series) -> tuple[object, ...]:
 
 
 def pairs_of(study: Study) -> list[Pair]:
-    """All curves of the report's figures, each with what the results store has of it: of the seeds that have begun."""
+    """All curves of the report's figures, each with what the results store has of it.
+
+    Of the seeds that are as far as the first one: another that has just begun must not cut the curve.
+    """
     return [
-        Pair(series, report, begun_curve(series, list(takewhile(len, study.histories(series.settings))) or [[]]))
+        Pair(series, report, begun_curve(series, _as_far_as_the_first(study.histories(series.settings))))
         for figure in FIGURES.values()
         for series in figure.series
         if (report := report_curve(series)) is not None
     ]
+
+
+def _as_far_as_the_first(histories: Sequence[History]) -> list[History]:
+    epochs = len(histories[0])
+    return list(takewhile(lambda history: history and is_complete(history, epochs), histories)) or [[]]
 
 
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:

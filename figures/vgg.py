@@ -72,11 +72,14 @@ COLUMNS: Sequence[Architecture] = (
 COLUMN = {network.name: network for network in COLUMNS}
 
 # The network that the report trains on 32 x 32 images: column E's first three blocks, and smaller layers behind them.
-OURS = Experiment()
+REPORT_EXPERIMENT = Experiment()
 CONV_NN = Architecture(
     "Conv_NN",
     IMAGE_SIZE,
-    tuple(((OURS.filter_size, channels),) * convolutions for convolutions, channels in OURS.blocks),
-    (*[HIDDEN_UNITS] * (OURS.fully_connected_layers - 1), CLASSES),
-    OURS.batch_normalization,
+    tuple(
+        ((REPORT_EXPERIMENT.filter_size, channels),) * convolutions
+        for convolutions, channels in REPORT_EXPERIMENT.blocks
+    ),
+    (*[HIDDEN_UNITS] * (REPORT_EXPERIMENT.fully_connected_layers - 1), CLASSES),
+    REPORT_EXPERIMENT.batch_normalization,
 )

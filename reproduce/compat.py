@@ -116,6 +116,8 @@ def prepare_for_chainer() -> None:
         version = metadata.version("chainer")
     except metadata.PackageNotFoundError:
         raise ChainerError(f"Chainer {KNOWN_CHAINER} is not installed; see docs/installing.md") from None
+    if "chainer" in sys.modules:
+        version = getattr(sys.modules["chainer"], "__version__", "of no version")
     if version != KNOWN_CHAINER:
         raise ChainerError(f"this package knows Chainer {KNOWN_CHAINER}, and found Chainer {version}")
     if "chainer" not in sys.modules:

@@ -142,6 +142,18 @@ def test_an_environment_of_somebody_else_is_not_cleared(tmp_path):
     assert own.exists()
 
 
+def test_all_of_an_environment_but_its_mark_is_cleared(tmp_path):
+    outside, folder = tmp_path / "outside", tmp_path / ".venv"
+    for path in (outside / "kept", folder / "lib" / "half-made", folder / "bin" / "python"):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    (folder / "link").symlink_to(outside)
+    (folder / "made-by").write_text("")
+    install._clear(folder, folder / "made-by")
+    assert [path.name for path in folder.iterdir()] == ["made-by"]
+    assert (outside / "kept").exists()
+
+
 def test_two_at_once_wait_for_each_other(tmp_path):
     """The second finds what the first has made, and makes nothing."""
     fcntl = pytest.importorskip("fcntl")

@@ -20,6 +20,7 @@ from reproduce.analysis.significance import (
     NOT_TESTED,
     OUT_OF_REGIME,
     REPRODUCED,
+    SIGNIFICANCE,
     VERDICTS,
 )
 from reproduce.errors import BadInput
@@ -194,13 +195,13 @@ def _near_in_words(full: Path) -> str:
     )
     where = f" Above {FAR} points: {', '.join(far)}." if far else ""
     chosen = len(by_run) - len(kept)
-    inside = [row for row in near if row["in_prediction_interval"]]
-    points = sum(int(row["epochs_compared"]) for row in inside)
-    counted_inside = sum(int(row["in_prediction_interval"]) for row in inside)
-    in_interval = (
-        f" Where three seeds are trained ({counted(len(inside), 'curve')}), {counted_inside} of the report's {points} "
-        "points lie where a further run of ours would lie with 95 %."
-    )
+    with_interval = [row for of_run in kept for row in of_run if row["in_prediction_interval"]]
+    points = sum(int(row["epochs_compared"]) for row in with_interval)
+    inside = sum(int(row["in_prediction_interval"]) for row in with_interval)
+    of_points = (
+        f" Where at least {FEWEST_SEEDS} seeds are trained ({counted(len(with_interval), 'curve')}), {inside} of the "
+        f"report's {points} points lie where a further run of ours would with {1 - SIGNIFICANCE:.0%}."
+    ).replace("%.", " %.")
     return (
         f"{trained_in_words(lengths)}; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a "
         f"setting that the report's curves decided, or will decide. The other {len(kept)}: a median gap of "
@@ -208,7 +209,7 @@ def _near_in_words(full: Path) -> str:
         f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
         f"Two runs of the report that probably have one setting differ by {report_test_distance():.1f} points of test "
         f"error on average ({two_runs_apart('test'):.1f} root mean square, the limit for *tied* above)."
-        f"{in_interval if inside else ''}{where}"
+        f"{of_points if with_interval else ''}{where}"
     )
 
 

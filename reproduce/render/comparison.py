@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from reproduce.analysis.comparison import PanelOrder, Row, orders
+from reproduce.analysis.comparison import PanelOrder, Row
 from reproduce.files import csv_bytes, write_atomically
 from reproduce.render.csv_files import marked, number
-from reproduce.text import NO_VALUE, format_table, shown
+from reproduce.text import NO_VALUE, counted, format_table, shown
 
 NOT_IN_THE_REPORT = "not in the report"
+AS_CLOSE = "as close as two runs of one setting"
 
 
 def header(is_report_scale: bool) -> tuple[str, ...]:
@@ -38,14 +39,12 @@ def table(rows: Sequence[Row], is_report_scale: bool) -> str:
 def key_of(rows: Sequence[Row], is_report_scale: bool) -> str:
     """What the columns of `table` mean, in a line."""
     spread = ["±: half the distance from the lowest to the highest seed"]
-    tied = ["tied: two of the report's curves are nearer to each other than two of its runs of one setting"]
     gaps = ["mean |gap|: mean distance from the report over the common epochs, in points"]
     return "; ".join(
         [
             *(spread if any(row.seeds - row.diverged > 1 for row in rows) else []),
             *(gaps if is_report_scale else []),
             "rank 1 is the best",
-            *(tied if any(order.report_is_tied for order in orders(rows)) else []),
             "tau: Kendall's, between our order and the report's, from +1 (the same) to -1 (reversed)",
         ]
     )
@@ -54,20 +53,22 @@ def key_of(rows: Sequence[Row], is_report_scale: bool) -> str:
 def order_sentence(order: PanelOrder) -> str:
     """Whether our series come in the report's order, best first, and whether the report has one."""
     name = f"{order.panel}: " if order.panel else ""
-    tied = " (tied there)" if order.report_is_tied else ""
+    close = f"; its curves are {AS_CLOSE} there" if order.report_is_tied else ""
+    reports = ", ".join(order.report)
     if not order.agrees and order.ours == order.report:
-        return f"{name}ours tie at epoch {order.epoch}; the report's order, best first: {', '.join(order.report)}{tied}"
+        return f"{name}ours tie at epoch {order.epoch}; the report's order, best first: {reports}{close}"
     verdict = "same order as in the report" if order.agrees else "another order than in the report"
     sentence = f"{name}{verdict} at epoch {order.epoch}, best first: {', '.join(order.ours)}"
-    return f"{sentence}{tied}" if order.agrees else f"{sentence}; the report: {', '.join(order.report)}{tied}"
+    return f"{sentence}{close}" if order.agrees else f"{sentence}; the report: {reports}{close}"
 
 
 def orders_sentence(panels: Sequence[PanelOrder], whose: str = "The series") -> str:
     """In how many panels the series come in the report's order, those apart in which it has none."""
     with_one, tied = ([o for o in panels if o.report_is_tied == is_tied] for is_tied in (False, True))
-    sentence = f"{whose} come in the report's order in {sum(o.agrees for o in with_one)} of the {len(with_one)} panels "
-    others = f" In {len(tied)} more its curves are tied; ours agree in {sum(o.agrees for o in tied)}." if tied else ""
-    return f"{sentence}where it has one.{others}"
+    agreeing = f"{sum(o.agrees for o in with_one)} of the {counted(len(with_one), 'panel')}"
+    sentence = f"{whose} come in the report's order in {agreeing} where it has one."
+    others = f"In {counted(len(tied), 'panel')} its curves are {AS_CLOSE}; ours agree in {sum(o.agrees for o in tied)}."
+    return " ".join([*([sentence] if with_one else []), *([others] if tied else [])])
 
 
 COLUMNS = (

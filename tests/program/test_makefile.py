@@ -67,6 +67,13 @@ def test_a_signal_to_make_reaches_the_command(checkout, target):
             os.killpg(make.pid, signal.SIGKILL)
 
 
+def test_every_command_is_run_by_exec():
+    recipes = [line for line in (ROOT / "Makefile").read_text().splitlines() if re.match(r"\t.*/python -m", line)]
+    long = [line for line in recipes if "pip install" not in line]
+    assert len(long) > 12
+    assert [line for line in long if "exec $(BIN)/python -m" not in line] == []
+
+
 def wait_for(is_there, seconds=20):
     ends = time.monotonic() + seconds
     while not is_there():
