@@ -440,7 +440,7 @@ def on_report(row, epochs=None):
 
 @cache
 def run_to_run():
-    """Train and test: from full-scale seeds that are published, else from the report's two pairs."""
+    """Train and test: from three settings or more of three full-scale seeds that are published, else from the report's two pairs."""
     folder = ROOT / "docs" / "results" / "full"
     groups = defaultdict(set)
     for row in rows(folder / "runs.csv"):
@@ -453,7 +453,7 @@ def run_to_run():
         if len(runs) >= 3:
             last = min(map(len, runs))
             deviations.append(np.std([run[last - 3 : last].mean(axis=0) for run in runs], axis=0, ddof=1))
-    if deviations:
+    if len(deviations) >= 3:
         return np.median(deviations, axis=0)
     found = []
     for one, other in (
