@@ -440,7 +440,7 @@ def on_report(row, epochs=None):
 
 @cache
 def run_to_run():
-    """Train and test: from three settings or more of three full-scale seeds that are published, else from the report's two pairs."""
+    """Train and test: from three or more published full-scale settings of three seeds, else from the report's pairs."""
     folder = ROOT / "docs" / "results" / "full"
     groups = defaultdict(set)
     for row in rows(folder / "runs.csv"):
