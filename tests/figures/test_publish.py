@@ -516,7 +516,7 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
         summary = {"train_images": 50_000, "width": 0.25, "batch_size": 100, "seeds": 3, "data": "some data"}
         (tmp_path / profile / "summary.json").write_text(json.dumps(summary))
     near = "figure,panel,series,quantity,epochs_compared,epochs_in_report,last_epoch_compared"
-    near += ",mean_absolute_gap,mean_gap,runs,chosen_on,seeds"
+    near += ",mean_absolute_gap,mean_gap,runs,chosen_on,seeds,in_prediction_interval"
     runs = [
         *("2,,x1,train error (%),16,20,15,18.9,-18.9,a,no", "2,,x2,train error (%),11,20,10,1.0,1.0,b,yes"),
         # Not half of its epochs; and a run with a curve that a setting was chosen on.
@@ -524,7 +524,7 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
         *("3,x2,batch norm,train error (%),20,20,19,2.0,2.0,f g,yes",),
         *("3,x2,no batch norm,train error (%),20,20,19,nan,nan,e,yes",),
     ]
-    with_seeds = [f"{line},{len(line.split(',')[-2].split())}" for line in runs]
+    with_seeds = [f"{line},{len(line.split(',')[-2].split())}," for line in runs]
     (tmp_path / "full" / "nearness.csv").write_text("\n".join([near, *with_seeds]))
     histories = ["key,epoch,train_accuracy,test_accuracy", "a,15,99,1", "a,10,80,1", "b,10,70,1"]
     histories += ["f,19,90,0", "g,19,80,0", "e,19,nan,nan"]
