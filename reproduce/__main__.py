@@ -18,7 +18,7 @@ from reproduce.sweep.train_missing import check
 from reproduce.text import counted, listed, printable
 from reproduce.unstated.answers import answers_text, write_answers
 from reproduce.unstated.candidates import QUESTIONS
-from reproduce.unstated.race import infer, race
+from reproduce.unstated.race import answers_of, infer
 
 DEFAULT_EPOCHS = 20
 
@@ -142,7 +142,7 @@ def infer_command(arguments: list[str]) -> None:
     study = Study.of(options)
     failures = infer([question for question in QUESTIONS if question.name in chosen], study)
     # What was found before, or for other questions, stays on the page.
-    answers = race(QUESTIONS, study)
+    answers = answers_of(QUESTIONS, study)
     print(answers_text([answer for answer in answers if answer.question.name in chosen], study))
     files = write_answers(study.folder, answers, study)
     print(f"\nsettings: {', '.join(map(str, files))}", flush=True)

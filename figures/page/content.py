@@ -17,7 +17,7 @@ from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.unstated.answers import picture_of
 from reproduce.unstated.candidates import QUESTIONS
-from reproduce.unstated.race import Answer, race, runs_of
+from reproduce.unstated.race import Answer, answers_of, runs_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def gather(study: Study) -> Content:
     times = step_times.read_times(folder / "times.json", study.dataset.fingerprint)
     decisions = decide_all(CLAIMS, study, times, SERIES)
     pairs = pairs_of(study) if study.is_report_scale else []
-    answers = race(QUESTIONS, study) if study.is_report_scale else []
+    answers = answers_of(QUESTIONS, study) if study.is_report_scale else []
     nearness, overlay = nearness_picture(pairs, study), overlay_picture(pairs, study)
     settings = picture_of(answers, study)
     wanted = [*runs_for("claims", study), *runs_for("all-figures", study), *_runs_of_candidates(answers, study)]
@@ -113,5 +113,5 @@ def _runs_of_candidates(answers: list[Answer], study: Study) -> list[Job]:
         job
         for answer in answers
         for one in answer.standings
-        for job in runs_of(one.candidate, answer.question, study, one.trained)
+        for job in runs_of(one.candidate, answer.question, study.with_seeds(answer.seeds), one.trained)
     ]

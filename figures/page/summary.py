@@ -138,8 +138,7 @@ def settings(content: Content, place: Place) -> list[str]:
         alternative = "For each setting that the report does not state, its candidates' curves over the report's own."
         caption = "Each candidate for a setting that the report does not state, and the report's curve."
         parts.append(html.picture(content.settings, alternative, caption, place.has_pictures_inside))
-    seeds = content.study.scale.seeds
-    found = [f"{answer.question.asks} {verdict(answer, seeds)}" for answer in content.answers]
+    found = [f"{answer.question.asks} {verdict(answer)}" for answer in content.answers]
     rows = [(known.setting, known.value, known.kind, known.source) for known in KNOWN]
     columns = ("setting", "value", "how it is known", "where")
     return [

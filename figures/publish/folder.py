@@ -158,7 +158,8 @@ def targets(study: Study, answers: Sequence[Answer]) -> dict[str, list[Job]]:
             one.candidate: one.compared if one.has_retired and one.gaps else min(study.scale.epochs or end, end)
             for one in answer.standings
         }
-        of_all = (runs_of(name, answer.question, study, count) for name, count in epochs.items())
+        compared = study.with_seeds(answer.seeds)
+        of_all = (runs_of(name, answer.question, compared, count) for name, count in epochs.items())
         wanted[f"infer {answer.question.name}"] = [job for jobs in of_all for job in jobs]
     return wanted
 
@@ -189,7 +190,9 @@ def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> in
             left = {key: (epochs - plan.done[key]) / (longest[key] - plan.done[key]) for key, epochs in lacking.items()}
             seconds = round(sum(share * plan.seconds[key] for key, share in left.items()))
             if target.startswith("infer "):
-                command = infer_command(target.removeprefix("infer "), options)
+                command = infer_command(
+                    target.removeprefix("infer "), options, 1 + max(job.experiment.seed for job in jobs)
+                )
             else:
                 command = options.portable().make_command(target)
             rows.append([target, len({job.key for job in jobs}), len(lacking), seconds, command])

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def standing_text(one: Standing, answer: Answer) -> str:
     return "not nearest"
 
 
-def verdict(answer: Answer, seeds: int) -> str:
+def verdict(answer: Answer) -> str:
     """The answer in a sentence."""
     leaders = answer.leaders
     if not leaders:
@@ -67,7 +68,7 @@ def verdict(answer: Answer, seeds: int) -> str:
     if len(leaders) > 1:
         near = f"less than {READING_ACCURACY} points, as exact as the curves are known"
         return f"Not decided: {names} differ {over} by {near}."
-    unknown = " One seed: how far seeds differ is not known." if seeds == 1 else ""
+    unknown = " One seed: how far seeds differ is not known." if answer.seeds == 1 else ""
     away = f"{leaders[0].gap:.1f} points away on average {over}.{unknown}"
     if standing_text(leaders[0], answer) == ALONE:
         return f"Not decided: only {names} has all of its runs, {away}"
@@ -98,18 +99,19 @@ def answers_text(answers: Sequence[Answer], study: Study) -> str:
         rows = [(header[0], *letters, *header[1 + len(letters) :]), *(_cells(one, answer) for one in answer.standings)]
         table = format_table(rows, left=(0, len(rows[0]) - 3))
         heading = f"{answer.question.name}. {answer.question.asks}"
-        parts.append(
-            "\n".join([heading, *keys, table, f"{verdict(answer, study.scale.seeds)} Data: {study.dataset.name}."])
-        )
+        parts.append("\n".join([heading, *keys, table, f"{verdict(answer)} Data: {study.dataset.name}."]))
     return "\n\n".join(parts)
 
 
-def infer_command(question: str, options: Options, epochs: int | None = None) -> str:
+def infer_command(question: str, options: Options, seeds: int, epochs: int | None = None) -> str:
     """The command that answers a question with these settings, on another machine, too.
 
     Args:
+        seeds: of each candidate.
         epochs: how many the candidates are compared over; by default all that the report's curves have.
     """
+    if seeds != options.scale().seeds:
+        options = replace(options, seeds=seeds)
     given = options.portable().differing_from(Options(profile="full")) | ({"epochs": epochs} if epochs else {})
     settings = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
     return " ".join([".venv/bin/python -m reproduce infer --question", question, *settings])
@@ -127,7 +129,7 @@ def write_csv(path: Path, answers: Sequence[Answer], study: Study) -> None:
                 where = (curve.figure, curve.panel, curve.name, quantity)
                 until = one.compared - 1 if one.gaps else ""
                 over_all = number(one.all_gaps[place]) if one.all_gaps else ""
-                counts = (until, standing_text(one, answer), one.trained, over_all, study.scale.seeds)
+                counts = (until, standing_text(one, answer), one.trained, over_all, answer.seeds)
                 names = (answer.question.name, one.candidate, settings)
                 lines.append(
                     [*names, *where, number(gap), number(one.gap), *counts, study.options.profile, study.dataset.name]
@@ -159,7 +161,7 @@ def write_answers(
         for answer in answers
         for one in answer.standings
         if one.trained
-        for job in runs_of(one.candidate, answer.question, study, one.trained)
+        for job in runs_of(one.candidate, answer.question, study.with_seeds(answer.seeds), one.trained)
     ]
     made_with = study.origins(experiments).engines_text or "nothing trained yet"
     write_csv(path.with_suffix(".csv"), answers, study)
@@ -174,7 +176,6 @@ def write_answers(
 def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: str) -> str:
     """The page of all candidates with their gaps."""
     scale, dataset, options = study.scale, study.dataset, study.options
-    seeds = counted(scale.seeds, "seed")
     warning = (
         "**These are results on SYNTHETIC DATA: they say nothing about the report.** " if dataset.is_synthetic else ""
     )
@@ -191,7 +192,7 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
         "the end. Settings are chosen on train errors where the report shows any.",
         "",
         f"{options.profile} profile, {dataset.name}, {sizes}, width {scale.width:g}, batch size {scale.batch_size}, "
-        f"{seeds}; {made_with}. Written by `python -m reproduce infer` or `make publish`.",
+        f"{_seeds(answers, study)}; {made_with}. Written by `python -m reproduce infer` or `make publish`.",
         "",
     ]
     if study.unpublished_file:
@@ -209,14 +210,20 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
             header = _header(answer)
             numeric = {*range(1, len(header))} - {len(header) - 3}
             lines += markdown_rows(header, [_cells(one, answer) for one in answer.standings], numeric)
-            lines += ["", verdict(answer, scale.seeds), ""]
+            lines += ["", verdict(answer), ""]
         else:
             names = "; ".join(answer.question.candidates)
-            lines += [f"Candidates: {names}. {verdict(answer, scale.seeds)}", ""]
+            lines += [f"Candidates: {names}. {verdict(answer)}", ""]
         compared = answer.standings[0].compared
         epochs = compared if compared <= last_epoch(answer.question) else None
-        lines += [f"    {infer_command(answer.question.name, options, epochs)}", ""]
+        lines += [f"    {infer_command(answer.question.name, options, answer.seeds, epochs)}", ""]
     return "\n".join(lines)
+
+
+def _seeds(answers: Sequence[Answer], study: Study) -> str:
+    """How many seeds the questions are answered with."""
+    least, most = min(counts := [one.seeds for one in answers] or [study.scale.seeds]), max(counts)
+    return counted(most, "seed") if least == most else f"{least} to {most} seeds"
 
 
 def _known() -> list[str]:
@@ -237,12 +244,13 @@ def _known() -> list[str]:
 
 def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
     """A panel for each of the report's curves for which a candidate was trained; None if there is no such one."""
-    scale, dataset, options = study.scale, study.dataset, study.options
+    dataset, options = study.dataset, study.options
     stamp = stamp_of(options.profile, dataset.is_synthetic)
     panels = []
     for answer in answers:
         standings = {one.candidate: one for one in answer.standings if one.trained}
-        histories = {name: histories_of(name, answer.question, study) for name in standings}
+        compared = study.with_seeds(answer.seeds)
+        histories = {name: histories_of(name, answer.question, compared) for name in standings}
         chosen = [one.candidate for one in answer.leaders]
         for place, curve in enumerate(answer.question.curves):
             ours = [candidate_curve(name, curve, of_all[place]) for name, of_all in histories.items()]
@@ -257,7 +265,7 @@ def picture_of(answers: Sequence[Answer], study: Study) -> Figure | None:
         "the curves. "
         "Gap: mean distance from the report's curve, in points, over the epochs that candidates are compared on.",
         f"Ours: {options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training images{study.draws}, "
-        f"{counted(scale.seeds, 'seed')}.",
+        f"{_seeds(answers, study)}.",
     ]
     return candidates_picture("Which setting comes nearest to the report's curves?", panels, caption)
 

@@ -50,6 +50,8 @@ class Answer(NamedTuple):
     question: Question
     standings: tuple[Standing, ...]
     """nearest first; those not compared last"""
+    seeds: int
+    """how many of each candidate's runs are compared, one a seed"""
 
     @property
     def leaders(self) -> tuple[Standing, ...]:
@@ -107,7 +109,7 @@ def race(
 ) -> list[Answer]:
     """Compare the candidates after 1, 2, 4, ... epochs, and go on with those that are not ruled out.
 
-    One that has no epoch takes no part. When but one is left, it is compared over all that it has. What the race
+    One that lacks a run takes no part. When but one is left, it is compared over all that it has. What the race
     decides depends on the runs' histories alone, so that it can be held again over a store to read it.
 
     Args:
@@ -144,6 +146,24 @@ def race(
     return [_answer(question, running[question.name], compared, study) for question in questions]
 
 
+def answers_of(questions: Sequence[Question], study: Study) -> list[Answer]:
+    """What the store says to each question; nothing is trained.
+
+    A question is read over its first seed, and over as many more as are there for every candidate. So runs that were
+    made for another reason, of some candidates' further seeds, take none of the other candidates out.
+    """
+    return [race([one], study.with_seeds(_common_seeds(one, study)))[0] for one in questions]
+
+
+def _common_seeds(question: Question, study: Study) -> int:
+    """For how many seeds, from 0 on and at least for one, every candidate's runs go as far as its first seed's."""
+    by_seed = [histories for name in question.candidates for histories in histories_of(name, question, study)]
+    for seed in range(1, study.scale.seeds):
+        if not all(is_complete(histories[seed], len(histories[0])) for histories in by_seed):
+            return seed
+    return study.scale.seeds
+
+
 def histories_of(name: str, question: Question, study: Study) -> list[list[History]]:
     """What the store has of a candidate's runs: for each of the question's curves, by seed."""
     return [study.histories(settings_of(name, question, series)) for series in question.curves]
@@ -171,7 +191,7 @@ def _answer(
         begun = any(history for of_curve in histories for history in of_curve)
         standings.append(Standing(name, settings, trained, epochs, gaps, name not in running, all_gaps, begun))
     standings.sort(key=lambda one: (not one.gaps, one.has_retired, -one.compared, one.gap if one.gaps else 0.0))
-    return Answer(question, tuple(standings))
+    return Answer(question, tuple(standings), study.scale.seeds)
 
 
 def infer(questions: Sequence[Question], study: Study) -> list[str]:

@@ -15,7 +15,7 @@ from reproduce.study import Study
 from reproduce.unstated.answers import answers_text, infer_command, markdown, verdict, write_answers
 from reproduce.unstated.candidates import QUESTIONS, Question
 from reproduce.unstated.known import INFERRED, KNOWN
-from reproduce.unstated.race import gap_to, last_epoch, race, rungs
+from reproduce.unstated.race import answers_of, gap_to, last_epoch, race, rungs
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
 from tests.helpers.processes import ROOT, drawn, run_python
@@ -87,13 +87,44 @@ def test_candidates_that_are_ruled_out_are_stopped_early_and_the_nearest_goes_to
     assert [one.compared for one in answer.standings] == [20, 20, 2, 2]
     # 1.0 and 1.1 points differ by less than the report's curves could be read.
     assert [one.candidate for one in answer.leaders] == ["rate 0.1", "rate 0.2"]
-    assert verdict(answer, 1).startswith("Not decided: rate 0.1 and rate 0.2")
+    assert verdict(answer).startswith("Not decided: rate 0.1 and rate 0.2")
 
 
 def test_the_race_read_from_the_store_ends_as_it_did(store):
     folder, _, train = store
     raced = held([QUESTION], study_of(folder), train)
     assert race([QUESTION], study_of(folder)) == raced
+
+
+def test_a_question_is_read_over_the_seeds_that_all_of_its_candidates_have(tmp_path):
+    """A further seed of one candidate takes the others out no more than a seed that has just begun does."""
+
+    def keep(rate, seed, epochs, points):
+        experiment = study_of(tmp_path, seeds=2).experiment({**CURVE.settings, "learning_rate": rate}, seed)
+        made_up.keep_history(tmp_path, experiment, off_by(points)[:epochs])
+
+    def read(seeds=3):
+        (answer,) = answers_of([QUESTION], study_of(tmp_path, seeds=seeds))
+        return answer
+
+    keep(0.1, 0, 20, 1.0)
+    keep(0.2, 0, 20, 3.0)
+    alone = read(seeds=1)
+    keep(0.1, 1, 20, 5.0)
+    assert read() == alone
+    assert verdict(alone).endswith("One seed: how far seeds differ is not known.")
+    keep(0.2, 1, 1, 4.0)
+    assert read() == alone
+    keep(0.2, 1, 20, 4.0)
+    both = read()
+    assert both.seeds == 2
+    assert [one.gap for one in both.standings[:2]] == pytest.approx([3.0, 3.5])
+    files = write_answers(tmp_path / "smoke", [alone, both], study_of(tmp_path, seeds=3))
+    with files[0].open() as stream:
+        assert [row["seeds"] for row in csv.DictReader(stream)] == ["1"] * 4 + ["2"] * 4
+    page = files[1].read_text()
+    assert "batch size 10, 1 to 2 seeds;" in page
+    assert [line.split("--seeds=")[1].split()[0] for line in page.splitlines() if "--seeds=" in line] == ["1", "2"]
 
 
 def test_only_epochs_that_all_running_candidates_have_are_compared(store):
@@ -124,16 +155,19 @@ def test_candidates_that_nobody_has_trained_take_no_part(store):
     assert (by_name["rate 0.4"].trained, by_name["rate 0.4"].all_gaps) == (2, pytest.approx((30.0,)))
     assert by_name["rate 0.4"].has_retired
     assert by_name["rate 0.2"].trained == by_name["rate 0.2"].compared == 0
-    assert verdict(answer, 1).startswith("Nearest to the report, of the 2 candidates trained: rate 0.1, 1.0 points")
-    assert "up to epoch 12 (the report's curves go on)" in verdict(answer, 1)
+    assert verdict(answer).startswith("Nearest to the report, of the 2 candidates trained: rate 0.1, 1.0 points")
+    assert "up to epoch 12 (the report's curves go on)" in verdict(answer)
 
 
 def test_a_candidate_that_stands_alone_is_set_beside_the_report_and_decides_nothing(store):
     folder, _, train = store
     (answer,) = held([QUESTION], study_of(folder), lambda jobs: train([jobs[0]._replace(epochs=3)] if jobs else []))
     assert (answer.standings[0].compared, answer.standings[0].gap) == (3, pytest.approx(1.0))
-    away = "1.0 points away on average up to epoch 2 (the report's curves go on)."
-    assert verdict(answer, 2) == f"Not decided: only rate 0.1 has all of its runs, {away}"
+    away = (
+        "1.0 points away on average up to epoch 2 (the report's curves go on). "
+        "One seed: how far seeds differ is not known."
+    )
+    assert verdict(answer) == f"Not decided: only rate 0.1 has all of its runs, {away}"
 
 
 @pytest.mark.parametrize("curve", [CURVE, Series(6, "max pooling", "MomentumSGD", "train error (%)")])
@@ -164,7 +198,7 @@ def test_where_every_candidate_diverges_it_says_so(tmp_path):
             made_up.keep_history(tmp_path, job.experiment, off_by(np.nan)[: job.epochs])
 
     (answer,) = held([QUESTION], study_of(tmp_path), train)
-    assert verdict(answer, 1) == "Not answered: every candidate diverged."
+    assert verdict(answer) == "Not answered: every candidate diverged."
 
 
 def test_each_seed_and_curve_has_its_own_run(tmp_path):
@@ -208,7 +242,7 @@ def test_a_run_that_fails_does_not_stop_the_other_questions(tmp_path, monkeypatc
 def test_nothing_is_answered_where_nothing_is_trained(tmp_path):
     for answer in race(QUESTIONS, study_of(tmp_path)):
         assert answer.leaders == ()
-        assert verdict(answer, 1).startswith("Not answered")
+        assert verdict(answer).startswith("Not answered")
 
 
 def test_the_gap_is_taken_at_common_epochs_only():
@@ -223,7 +257,8 @@ def test_the_gap_is_taken_at_common_epochs_only():
 def test_the_commands_are_for_any_machine():
     options = Options(profile="full", data="/home/somebody/my data.hdf5", seeds=1, results="/elsewhere", jobs=2)
     expected = ".venv/bin/python -m reproduce infer --question depth --data='my data.hdf5' --seeds=1"
-    assert infer_command("depth", options) == expected
+    assert infer_command("depth", options, 1) == expected
+    assert infer_command("depth", options, 2) == expected.replace("seeds=1", "seeds=2")
 
 
 def test_where_the_report_s_first_epoch_is_lost_nothing_is_decided_on_it(tmp_path):
