@@ -406,11 +406,15 @@ def test_run_to_run_noise_is_the_report_s_own_pairs_until_there_are_seeds_of_our
     assert spread_of(study, SERIES, tmp_path / "nothing published") == pairs
     published = tmp_path / "full"
     published.mkdir()
-    # Three settings, whose seeds are 0.1, 1 and 3 points of train accuracy apart, and twice that of test accuracy.
-    runs = [(width, apart, seed) for width, apart in ((1, 0.1), (2, 1), (3, 3)) for seed in range(3)]
+    # Three settings, whose seeds are 0.1, 1 and 3 points of train accuracy apart, and twice that of test accuracy. Two
+    # more are of the claims alone: the report has no such networks.
+    runs = [(width, apart, seed) for width, apart in ((1, 0.1), (2, 1), (3, 3), (4, 9), (5, 9)) for seed in range(3)]
     (published / "runs.csv").write_text(
-        "key,seed,data_fingerprint,settings\n"
-        + "".join(f"k{width}{seed},{seed},f,--seed={seed} --width={width}\n" for width, _, seed in runs)
+        "key,used_by,seed,data_fingerprint,settings\n"
+        + "".join(
+            f"k{width}{seed},{'claims' if width > 3 else 'figure-2 claims'},{seed},f,--seed={seed} --width={width}\n"
+            for width, _, seed in runs
+        )
     )
     (published / "histories.csv").write_text(
         "key,epoch,train_accuracy,test_accuracy\n"
@@ -423,7 +427,9 @@ def test_run_to_run_noise_is_the_report_s_own_pairs_until_there_are_seeds_of_our
     ours = spread_of(study, SERIES, published)
     assert (ours.train, ours.test) == pytest.approx((1, 2))
     # Two seeds are too few, and so are two settings.
-    (published / "runs.csv").write_text((published / "runs.csv").read_text().replace("k32,2,f,", "k32,2,other,"))
+    (published / "runs.csv").write_text(
+        (published / "runs.csv").read_text().replace("k32,figure-2 claims,2,f,", "k32,figure-2 claims,2,other,")
+    )
     assert spread_of(study, SERIES, published) == pairs
 
 

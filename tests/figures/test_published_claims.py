@@ -440,10 +440,12 @@ def on_report(row, epochs=None):
 
 @cache
 def run_to_run():
-    """Train and test: from three or more published full-scale settings of three seeds, else from the report's pairs."""
+    """Train and test: from three or more of the figures' full-scale settings that have three seeds, else the pairs'."""
     folder = ROOT / "docs" / "results" / "full"
     groups = defaultdict(set)
     for row in rows(folder / "runs.csv"):
+        if "figure-" not in row["used_by"]:
+            continue
         groups[row["data_fingerprint"], re.sub(r"--seed=\d+ ", "", row["settings"])].add(row["key"])
     full = histories(folder)
     deviations = []
