@@ -19,7 +19,7 @@ from reproduce.render.plotting import curves_picture, save_picture, stamp_of
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import check, train_missing
-from reproduce.text import counted, listed
+from reproduce.text import counted_from, listed
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def caption_of(figure: Figure, study: Study) -> list[str]:
     jobs = jobs_of(figure, study)
     found = study.origins(job.experiment for job in jobs)
     return [
-        made_from(study, [job.epochs for job in jobs]),
+        made_from(study, [job.epochs for job in jobs], [study.scale.seeds]),
         run_time_sentence(figure, study, times_of(study.folder / figure.name)),
         *found.warnings(),
         f"Width {study.scale.width:g}, batch size {study.scale.batch_size}, {found.engines_text}.",
@@ -112,16 +112,19 @@ def caption_of(figure: Figure, study: Study) -> list[str]:
     ]
 
 
-def made_from(study: Study, epochs: Iterable[int]) -> str:
-    """Profile, data, epochs and seeds of curves of ours, in a sentence."""
-    scale, dataset = study.scale, study.dataset
-    seeds = counted(scale.seeds, "seed") + (" (band: lowest to highest)" if scale.seeds > 1 else "")
-    lengths = sorted(set(epochs))
-    between = " to " if len(lengths) > 2 else " or "
-    trained = f"{between.join(dict.fromkeys(map(str, (lengths[0], lengths[-1]))))} epoch{'s' * (lengths != [1])}"
+def made_from(study: Study, epochs: Iterable[int], seeds: Iterable[int]) -> str:
+    """Profile, data, epochs and seeds of curves of ours, in a sentence.
+
+    Args:
+        epochs: how many each curve has.
+        seeds: how many runs each curve is the mean of.
+    """
+    dataset, lengths, seeds = study.dataset, set(epochs), set(seeds)
+    trained = counted_from(min(lengths), max(lengths), "epoch")
+    runs = counted_from(min(seeds), max(seeds), "seed") + " (band: lowest to highest)" * (max(seeds) > 1)
     return (
         f"Ours: {study.options.profile} profile, {dataset.name}, {len(dataset.y_train):,} training{study.draws} and "
-        f"{len(dataset.y_test):,} test images, {trained}, {seeds}."
+        f"{len(dataset.y_test):,} test images, {trained}, {runs}."
     )
 
 

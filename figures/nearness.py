@@ -216,7 +216,7 @@ def nearness_picture(pairs: Iterable[Pair], study: Study, of_one_figure: str = "
         of_one_figure or "Curves trained at the report's own scale",
         report,
         ours,
-        [made_from(study, (len(curve.epochs) for curve in ours))],
+        [made_from(study, (len(curve.epochs) for curve in ours), (len(curve.values) for curve in ours))],
         is_overlaid=True,
         stamp=stamp_of(study.options.profile, study.dataset.is_synthetic),
         notes=notes,

@@ -16,7 +16,7 @@ from reproduce.render.csv_files import marked, number
 from reproduce.render.plotting import SUFFIXES, candidates_panel, candidates_picture, save_picture, stamp_of
 from reproduce.render.tables import markdown_rows
 from reproduce.study import Study
-from reproduce.text import counted, format_table, listed, shown
+from reproduce.text import counted_from, format_table, listed, shown
 from reproduce.unstated.candidates import name_of
 from reproduce.unstated.known import KNOWN, REPOSITORY
 from reproduce.unstated.race import (
@@ -222,8 +222,8 @@ def markdown(answers: Sequence[Answer], study: Study, made_with: str, picture: s
 
 def _seeds(answers: Sequence[Answer], study: Study) -> str:
     """How many seeds the questions are answered with."""
-    least, most = min(counts := [one.seeds for one in answers] or [study.scale.seeds]), max(counts)
-    return counted(most, "seed") if least == most else f"{least} to {most} seeds"
+    counts = [one.seeds for one in answers] or [study.scale.seeds]
+    return counted_from(min(counts), max(counts), "seed")
 
 
 def _known() -> list[str]:

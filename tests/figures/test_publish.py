@@ -359,11 +359,12 @@ def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_pat
     assert "## RMSprop in figures 6 and 7" in page.read_text()
 
 
-@pytest.mark.parametrize("lengths, said", [([1], "1 epoch"), ([8, 8], "8 epochs"), ([25, 8], "8 or 25 epochs")])
-def test_a_picture_says_how_many_epochs_its_curves_have(lengths, said):
+@pytest.mark.parametrize("lengths, said", [([1], "1 epoch"), ([8, 8], "8 epochs"), ([25, 8], "8 to 25 epochs")])
+def test_a_picture_says_how_many_epochs_and_seeds_its_curves_have(lengths, said):
     study = Study(made_up.options(Path("results"), seeds=1), REAL)
-    assert f" test images, {said}, 1 seed." in made_from(study, lengths)
-    assert ", 1 to 25 epochs, 1 seed." in made_from(study, [25, 3, 1])
+    assert f" test images, {said}, 1 seed." in made_from(study, lengths, [1])
+    assert ", 1 to 25 epochs, 1 seed." in made_from(study, [25, 3, 1], [1, 1, 1])
+    assert ", 2 epochs, 1 to 3 seeds (band: lowest to highest)." in made_from(study, [2, 2], [3, 1])
 
 
 def test_of_figures_with_as_many_curves_the_most_complete_is_the_overlay():
