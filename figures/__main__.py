@@ -16,6 +16,7 @@ from figures.figure import (
     compare,
     complete_seeds,
     curves_of,
+    drawn_runs,
     finish,
     jobs_of,
     make,
@@ -42,6 +43,7 @@ from reproduce.render.comparison import key_of, orders_sentence, write_compariso
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.sweep.train_missing import check, train_missing
+from reproduce.text import counted_from
 
 
 @dataclass(frozen=True)
@@ -163,7 +165,7 @@ def claims_command(options: SummaryOptions) -> None:
 def compare_command(options: SummaryOptions) -> None:
     """Print how every figure that has been trained compares with the report's, and write comparison.csv.
 
-    A figure takes as many seeds, from 0 on, as all of its runs are there for.
+    Each curve takes as many seeds, from 0 on, as are there to their last epoch; a figure without one is left out.
 
     Raises:
         Failure: there is no figure to compare.
@@ -172,13 +174,13 @@ def compare_command(options: SummaryOptions) -> None:
     study = Study.of(options)
     make_folder(study.folder)
     rows: dict[int, list[Row]] = {}
-    seeds: dict[int, int] = {}
+    seeds: dict[int, list[int]] = {}
     made: list[Job] = []
     for number, figure in FIGURES.items():
-        if complete := complete_seeds(figure, study):
-            seeds[number], drawn = complete, study.with_seeds(complete)
-            made += jobs_of(figure, drawn)
-            rows[number] = compare(figure, curves_of(figure, drawn))
+        if min(complete := complete_seeds(figure, study)):
+            seeds[number] = complete
+            made += drawn_runs(figure, study)
+            rows[number] = compare(figure, curves_of(figure, study))
     if not rows:
         raise Failure(f"no figure has been trained with these settings: {options.make_command('all-figures')}")
     origins = study.origins(job.experiment for job in made)
@@ -189,10 +191,9 @@ def compare_command(options: SummaryOptions) -> None:
         command = options.make_command(figure.name)
         if number not in rows:
             print(f"\nFigure {number} has not been trained with these settings: {command}")
-        elif seeds[number] < study.scale.seeds:
-            print(
-                f"\nFigure {number} is compared with {seeds[number]} of {study.scale.seeds} seeds; for all: {command}"
-            )
+        elif min(seeds[number]) < study.scale.seeds:
+            has = counted_from(min(seeds[number]), max(seeds[number]), "seed")
+            print(f"\nFigure {number} has {has} a curve instead of {study.scale.seeds}; for all: {command}")
     if sentence := orders_sentence([order for of_figure in rows.values() for order in orders(of_figure)]):
         print(f"\n{sentence}")
     for sentence in filter(None, [*origins.warnings(), scale_sentence(study)]):

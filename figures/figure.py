@@ -69,10 +69,10 @@ def jobs_of(figure: Figure, study: Study) -> list[Job]:
 
 
 def curves_of(figure: Figure, study: Study) -> list[Curve]:
-    """What a figure draws, from the results store."""
+    """What a figure draws, from the results store: each curve from its complete seeds."""
     return [
-        curve_of(series, study.histories(series.settings), study.scale.epochs or series.epochs)
-        for series in figure.series
+        curve_of(series, study.histories(series.settings)[:seeds], study.scale.epochs or series.epochs)
+        for series, seeds in zip(figure.series, complete_seeds(figure, study), strict=True)
     ]
 
 
@@ -82,10 +82,16 @@ def missing_runs(jobs: Iterable[Job], study: Study) -> int:
     return sum(not study.state(job.experiment).has(job.epochs) for job in wanted)
 
 
-def complete_seeds(figure: Figure, study: Study) -> int:
-    """For how many seeds, from 0 on, the results store holds all runs of a figure to their last epoch."""
-    by_seed = zip(*(runs_of(series, study) for series in figure.series), strict=True)
-    return next((seed for seed, jobs in enumerate(by_seed) if missing_runs(jobs, study)), study.scale.seeds)
+def complete_seeds(figure: Figure, study: Study) -> list[int]:
+    """For how many seeds, from 0 on, the results store holds each curve's runs to their last epoch."""
+    by_curve = [runs_of(series, study) for series in figure.series]
+    return [next((i for i, job in enumerate(jobs) if missing_runs([job], study)), len(jobs)) for jobs in by_curve]
+
+
+def drawn_runs(figure: Figure, study: Study) -> list[Job]:
+    """The runs that a figure draws: of each curve its complete seeds."""
+    by_curve = zip(figure.series, complete_seeds(figure, study), strict=True)
+    return [job for series, seeds in by_curve for job in runs_of(series, study)[:seeds]]
 
 
 def compare(figure: Figure, ours: Sequence[Curve]) -> list[Row]:
@@ -101,10 +107,10 @@ def caption_of(figure: Figure, study: Study) -> list[str]:
     Raises:
         BadInput: runs in the store used other data.
     """
-    jobs = jobs_of(figure, study)
+    seeds, jobs = complete_seeds(figure, study), drawn_runs(figure, study)
     found = study.origins(job.experiment for job in jobs)
     return [
-        made_from(study, [job.epochs for job in jobs], [study.scale.seeds]),
+        made_from(study, [job.epochs for job in jobs], seeds),
         run_time_sentence(figure, study, times_of(study.folder / figure.name)),
         *found.warnings(),
         f"Width {study.scale.width:g}, batch size {study.scale.batch_size}, {found.engines_text}.",

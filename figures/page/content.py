@@ -28,7 +28,7 @@ class Content:
         pictures: the PNG file of each figure that has been made.
         captions: what the numbers of each of them are from, in sentences; figure 1 has none.
         rows: the comparison of each of them with the report's; figure 1 has none.
-        seeds: how many seeds each of them is drawn from: as many, from 0 on, as all of its runs are there for.
+        seeds: how many seeds each of them is drawn from: the fewest and the most of its curves.
         missing: of each figure that has not been made with all seeds, how many of how many runs are missing or
             unfinished.
         pairs: at the report's scale, all of its curves, each with what there is of ours.
@@ -43,7 +43,7 @@ class Content:
     pictures: Mapping[int, Path]
     captions: Mapping[int, list[str]]
     rows: Mapping[int, list[Row]]
-    seeds: Mapping[int, int]
+    seeds: Mapping[int, tuple[int, int]]
     missing: Mapping[int, tuple[int, int]]
     decisions: list[Decision]
     pairs: list[Pair]
@@ -62,7 +62,7 @@ class Content:
 
 
 def gather(study: Study) -> Content:
-    """Draw every figure that has a complete seed, decide every claim; nothing is trained or timed.
+    """Draw every figure whose curves all have a complete seed, decide every claim; nothing is trained or timed.
 
     Raises:
         BadInput: runs on other data lie in the store under these settings, or a file there is damaged.
@@ -74,13 +74,12 @@ def gather(study: Study) -> Content:
         needed = jobs_of(figure, study)
         if lacking := missing_runs(needed, study):
             missing[number] = lacking, len({job.key for job in needed})
-        if complete := complete_seeds(figure, study):
-            drawn = study.with_seeds(complete)
-            ours = curves_of(figure, drawn)
-            draw_figure(figure, ours, drawn)
+        if min(complete := complete_seeds(figure, study)):
+            ours = curves_of(figure, study)
+            draw_figure(figure, ours, study)
             pictures[number] = folder / f"{figure.name}.png"
-            rows[number], seeds[number] = compare(figure, ours), complete
-            captions[number] = [*filter(None, caption_of(figure, drawn))]
+            rows[number], seeds[number] = compare(figure, ours), (min(complete), max(complete))
+            captions[number] = [*filter(None, caption_of(figure, study))]
     times = step_times.read_times(folder / "times.json", study.dataset.fingerprint)
     decisions = decide_all(CLAIMS, study, times, SERIES)
     pairs = pairs_of(study) if study.is_report_scale else []

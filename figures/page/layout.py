@@ -15,7 +15,7 @@ from reproduce.render.comparison import cells_of, header, order_sentence
 from reproduce.render.html import Section
 from reproduce.render.tables import is_numeric
 from reproduce.study import Study
-from reproduce.text import duration, listed, shown
+from reproduce.text import counted_from, duration, listed, shown
 
 TITLE = "A course report on convolutional networks for CIFAR-10, reproduced"
 
@@ -53,7 +53,7 @@ def _figure(number: int, content: Content, place: Place) -> list[str]:
     if number in content.missing:
         lacking, wanted = content.missing[number]
         has = (
-            f"With {content.seeds[number]} of {content.study.scale.seeds} seeds"
+            f"With {counted_from(*content.seeds[number], 'seed')} a curve instead of {content.study.scale.seeds}"
             if number in content.seeds
             else "Not here"
         )

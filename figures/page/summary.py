@@ -42,8 +42,8 @@ def opening(content: Content) -> list[str]:
 
 
 def _seeds_of_figures(content: Content) -> str:
-    of_figures = content.seeds.values()
-    return f", {counted_from(min(of_figures), max(of_figures), 'seed')}" if of_figures else ""
+    counts = [count for of_figure in content.seeds.values() for count in of_figure]
+    return f", {counted_from(min(counts), max(counts), 'seed')}" if counts else ""
 
 
 def summary(content: Content) -> list[str]:
@@ -64,7 +64,7 @@ def summary(content: Content) -> list[str]:
 def _here_and_not(content: Content) -> list[str]:
     lines: list[str] = [html.joined(["Here: ", *_figures(sorted(content.pictures)), "."])]
     if fewer := sorted(content.missing.keys() & content.pictures.keys()):
-        why = f"; of {content.study.scale.seeds} seeds those are missing for which a run is missing or unfinished."
+        why = f"; each of their curves is the mean of those of {content.study.scale.seeds} seeds that are trained."
         lines.append(html.joined(["With fewer seeds: ", *_figures(fewer), why]))
     if absent := sorted(content.missing.keys() - content.pictures.keys()):
         why = ". Runs are missing or unfinished; the figure's place says how many, and which command makes it."

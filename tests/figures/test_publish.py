@@ -403,7 +403,7 @@ def test_a_run_that_is_long_enough_for_one_target_is_not_missing_there(tmp_path,
     assert (missing["target"], missing["runs_wanted"], missing["runs_missing"]) == ("figure-10", "2", "2")
 
 
-def test_a_figure_is_drawn_from_the_seeds_that_all_of_its_runs_have(tmp_path):
+def test_each_curve_of_a_figure_is_drawn_from_its_complete_seeds(tmp_path):
     options = made_up.options(tmp_path / "results", seeds=3)
     made_up.fill(options, errors_as_claimed, REAL)
     # Of figure 8, seed 0 is whole, and 2; of figure 9 no seed is.
@@ -418,14 +418,19 @@ def test_a_figure_is_drawn_from_the_seeds_that_all_of_its_runs_have(tmp_path):
     out = tmp_path / "results" / "quick"
     publication.publish(out, Study(options, REAL))
     assert {row["seed"] for row in rows(out / "figure-6.csv")} == {"0", "1", "2"}
-    assert {row["seed"] for row in rows(out / "figure-8.csv")} == {"0"}
-    seeds = {row["figure"]: row["seeds"] for row in rows(out / "comparison.csv")}
-    assert (seeds["6"], seeds["8"], "9" in seeds) == ("3", "1", False)
+    assert {row["seed"] for row in rows(out / "figure-8.csv") if row["series"] == "7x7"} == {"0"}
+    assert {row["seed"] for row in rows(out / "figure-8.csv") if row["series"] != "7x7"} == {"0", "1", "2"}
+    seeds = {(row["figure"], row["series"]): row["seeds"] for row in rows(out / "comparison.csv")}
+    assert (seeds["6", "Adam"], seeds["8", "5x5"], seeds["8", "7x7"]) == ("3", "3", "1")
+    assert not any(figure == "9" for figure, _ in seeds)
     page = html_text(out / "report.html")
     assert "1 to 3 seeds" in page
-    assert "With 1 of 3 seeds: 1 of its 9 runs are missing or unfinished. For all: make figure-8 " in page
+    assert (
+        "With 1 to 3 seeds a curve instead of 3: 1 of its 9 runs are missing or unfinished. For all: make figure-8 "
+        in page
+    )
     assert "Not here: 3 of its 6 runs are missing or unfinished. To make it: make figure-9 " in page
-    assert "With fewer seeds: figure 8 ; of 3 seeds those are missing for which a run is missing" in page
+    assert "With fewer seeds: figure 8 ; each of their curves is the mean of those of 3 seeds that are trained." in page
     # All pictures lie in the folder of what was asked for.
     assert len(list((tmp_path / "results").glob("*/figure-8.png"))) == 2
 
