@@ -176,8 +176,8 @@ def simulate(name: str, seeds: int, trials: int) -> dict[str, float]:
             )
         wrong += is_wrong
     return {
-        "one interval covers": np.nanmean(covered),
-        "the worst one covers": np.nanmin(np.nanmean(covered, axis=0)),
+        "one 95 % interval covers": np.nanmean(covered),
+        "the worst of these covers": np.nanmin(np.nanmean(covered, axis=0)),
         "all cover at once": at_once / trials,
         "any verdict is wrong": wrong / trials,
         "claims decided": decided / trials,

@@ -107,18 +107,19 @@ def _name(series: Series) -> tuple[object, ...]:
 def pairs_of(study: Study) -> list[Pair]:
     """All curves of the report's figures, each with what the results store has of it.
 
-    Of the seeds that are as far as the first one: another that has just begun must not cut the curve.
+    Of the seeds that are as far as the first one, or as the report's curve: another that has just begun must not cut
+    the curve.
     """
     return [
-        Pair(series, report, begun_curve(series, _as_far_as_the_first(study.histories(series.settings))))
+        Pair(series, report, begun_curve(series, _long_enough(study.histories(series.settings), report)))
         for figure in FIGURES.values()
         for series in figure.series
         if (report := report_curve(series)) is not None
     ]
 
 
-def _as_far_as_the_first(histories: Sequence[History]) -> list[History]:
-    epochs = len(histories[0])
+def _long_enough(histories: Sequence[History], report: Curve) -> list[History]:
+    epochs = min(len(histories[0]), int(report.epochs[-1]) + 1)
     return list(takewhile(lambda history: history and is_complete(history, epochs), histories)) or [[]]
 
 
@@ -207,7 +208,10 @@ def nearness_picture(pairs: Iterable[Pair], study: Study, of_one_figure: str = "
         number = "" if of_one_figure else f"Figure {figure.number}"
         name = ", ".join(filter(None, (number, figure.explained.get(panel, panel))))
         report.append(pair.report._replace(panel=name))
-        ours.append(pair.ours._replace(panel=name))
+        # Some of our runs are longer, for another figure.
+        shown = int(pair.report.epochs[-1]) + 1
+        cut = pair.ours._replace(panel=name, epochs=pair.ours.epochs[:shown], values=pair.ours.values[:, :shown])
+        ours.append(cut)
         until = f" to epoch {pair.common[-1]}" if pair.common[-1] < pair.report.epochs[-1] else ""
         notes[ours[-1][:3]] = f"gap {pair.gap:.1f}{until}" if np.isfinite(pair.gap) else ""
     if not ours:

@@ -10,12 +10,13 @@ import numpy as np
 from figures.claims.measures import LAST_EPOCHS
 from reproduce.analysis.curves import Series
 from reproduce.analysis.report_spread import Spread, report_spread
+from reproduce.analysis.significance import FEWEST_SEEDS
 from reproduce.files import csv_rows
 from reproduce.study import Study
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "docs" / "results" / "full"
 # Shorter runs are still in the steep part of their curves, where seeds are farther apart.
-FEWEST_EPOCHS, FEWEST_SEEDS = 8, 3
+FEWEST_EPOCHS = 8
 # One network does not speak for the others: at 2 % train error there is little room to spread, at 30 % there is much.
 FEWEST_SETTINGS = 3
 
@@ -40,7 +41,8 @@ def _of_runs(groups: Iterable[list[np.ndarray]]) -> Spread | None:
 
 
 def spread_of(study: Study, shown: Iterable[Series], published: Path = PUBLISHED) -> Spread:
-    """From our own seeds at the report's scale: the study's, or those published; else from the report's own pairs."""
+    """From our own seeds at the report's scale: the study's, else those published; else from the report's own pairs."""
+    found = None
     if study.is_report_scale:
         # Several curves, and settings that say more or less of what is the default, are of one run.
         by_run = {study.experiment(series.settings, 0).key: series.settings for series in shown}
@@ -48,9 +50,7 @@ def spread_of(study: Study, shown: Iterable[Series], published: Path = PUBLISHED
             [np.array([(r.train_accuracy, r.test_accuracy) for r in h]).reshape(-1, 2) for h in study.histories(one)]
             for one in by_run.values()
         )
-    else:
-        found = _of_runs(_published_groups(published))
-    return found or report_spread()
+    return found or _of_runs(_published_groups(published)) or report_spread()
 
 
 def _published_groups(folder: Path) -> list[list[np.ndarray]]:

@@ -112,5 +112,5 @@ def _runs_of_candidates(answers: list[Answer], study: Study) -> list[Job]:
         job
         for answer in answers
         for one in answer.standings
-        for job in runs_of(one.candidate, answer.question, study.with_seeds(answer.seeds), one.trained)
+        for job in runs_of(one.candidate, answer.question, study, one.trained)
     ]

@@ -150,7 +150,10 @@ def _write(new: Path, out: Path, content: Content, study: Study, docs: Path | No
 
 
 def targets(study: Study, answers: Sequence[Answer]) -> dict[str, list[Job]]:
-    """The runs of each figure, of the claims, and of each question, whose stopped candidates want no more epochs."""
+    """The runs of each figure, of the claims, and of each question, whose stopped candidates want no more epochs.
+
+    A question wants as many seeds as it is answered with; further ones that have begun are published, too.
+    """
     wanted = {target: runs_for(target, study) for target in (*(f.name for f in FIGURES.values()), "claims")}
     for answer in answers:
         end = last_epoch(answer.question) + 1
@@ -158,9 +161,10 @@ def targets(study: Study, answers: Sequence[Answer]) -> dict[str, list[Job]]:
             one.candidate: one.compared if one.has_retired and one.gaps else min(study.scale.epochs or end, end)
             for one in answer.standings
         }
-        compared = study.with_seeds(answer.seeds)
-        of_all = (runs_of(name, answer.question, compared, count) for name, count in epochs.items())
-        wanted[f"infer {answer.question.name}"] = [job for jobs in of_all for job in jobs]
+        jobs = [job for name, count in epochs.items() for job in runs_of(name, answer.question, study, count)]
+        wanted[f"infer {answer.question.name}"] = [
+            job for job in jobs if job.experiment.seed < answer.seeds or study.history(job.experiment)
+        ]
     return wanted
 
 

@@ -198,16 +198,18 @@ def _near_in_words(full: Path) -> str:
     with_interval = [row for of_run in kept for row in of_run if row["in_prediction_interval"]]
     points = sum(int(row["epochs_compared"]) for row in with_interval)
     inside = sum(int(row["in_prediction_interval"]) for row in with_interval)
+    share, settings = 1 - SIGNIFICANCE, len({row["runs"] for row in with_interval})
     of_points = (
-        f" Where at least {FEWEST_SEEDS} seeds are trained ({counted(len(with_interval), 'curve')}), {inside} of the "
-        f"report's {points} points lie where a further run of ours would with {1 - SIGNIFICANCE:.0%}."
-    ).replace("%.", " %.")
+        f" Where at least {FEWEST_SEEDS} seeds are trained ({counted(len(with_interval), 'curve')} of "
+        f"{counted(settings, 'setting')}), {inside} of the report's {points} points lie where a further run of ours "
+        f"would with {100 * share:.0f} %; about {share * points:.0f} would if the report's runs were such runs."
+    )
     return (
         f"{trained_in_words(lengths)}; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a "
         f"setting that the report's curves decided, or will decide. The other {len(kept)}: a median gap of "
         f"**{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
         f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
-        f"Two runs of the report that probably have one setting differ by {report_test_distance():.1f} points of test "
+        f"Two curves of the report that may be of one setting differ by {report_test_distance():.1f} points of test "
         f"error on average ({two_runs_apart('test'):.1f} root mean square, the limit for *tied* above)."
         f"{of_points if with_interval else ''}{where}"
     )
@@ -331,7 +333,7 @@ def _cell(text: str) -> str:
 
 
 def nearness_table(published: Path) -> str:
-    """Every curve that is mostly there at the report's scale, as Markdown."""
+    """Every curve at the report's scale of which an epoch can be compared, as Markdown."""
     folder = published / "full"
     if not (folder / "nearness.csv").exists():
         return ""

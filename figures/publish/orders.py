@@ -15,7 +15,7 @@ from reproduce.analysis.report_curves import report_curves
 from reproduce.analysis.report_spread import are_tied, two_runs_apart
 from reproduce.files import csv_rows
 from reproduce.render.tables import markdown_rows
-from reproduce.text import counted_from, shown
+from reproduce.text import counted, counted_from, shown
 
 # Profiles on all images, the longer the later. A demonstration decides nothing.
 ON_ALL_IMAGES = ("evening", "overnight", "full")
@@ -220,7 +220,7 @@ def _summary(
         summary = json.loads((published / "full" / "summary.json").read_text(encoding="utf-8"))
         seeds = seeds_in_words(int(row["seeds"]) for key in full for row in near[key])
         alone = [
-            order.agrees
+            order
             for key, order in full.items()
             if not order.is_report_tied and all(row["chosen_on"] == "no" for row in near[key])
         ]
@@ -229,7 +229,7 @@ def _summary(
             f"{agreement} That is {seeds}, on the {summary['data']}, at the last epoch that all curves of a panel "
             "have; epochs count from 0. Some settings of ours are not in the report and were chosen by its curves, or "
             "will be ([which](docs/settings.md)); of the panels with an order and without such a setting, "
-            f"{sum(alone)} of {len(alone)} agree.",
+            f"{sum(order.agrees for order in alone)} of {len(alone)} agree (by chance: about {_by_chance(alone):.0f}).",
             "",
         ]
     if small:
@@ -246,8 +246,9 @@ def _summary(
     train, test = (f"{two_runs_apart(quantity):.1f}" for quantity in ("train", "test"))
     return [
         *paragraphs,
-        "*Tied*: two curves end nearer to each other than two runs of one network do in the report "
-        f"({train} points of train error, {test} of test error). Where the report's are tied, a panel has no order. "
+        "*Tied*: two curves end nearer to each other than two curves of the report that may be of one setting "
+        f"({train} points of train error, {test} of test error; if they are not, chance alone does less). Where the "
+        "report's are tied, a panel has no order. "
         "*Clearly*: ours are not tied, and none is *far*, which is more than "
         f"{REGIME_POINTS:.0f} points from the report's.",
         "",
@@ -259,11 +260,17 @@ def _agreement(where: str, orders: dict[PanelKey, Order]) -> str:
     with_one = [order for order in orders.values() if not order.is_report_tied]
     without = [order for order in orders.values() if order.is_report_tied]
     agreeing, total = sum(order.agrees for order in with_one), len(with_one)
-    by_chance = sum(1 / math.factorial(len(order.theirs)) for order in with_one)
     clearly = sum(order.agrees_clearly for order in with_one)
     others = f" In {len(without)} more its own curves are tied; ours agree in {sum(order.agrees for order in without)}."
+    if not with_one:
+        return f"**{where} all of the report's curves are tied in {counted(len(without), 'panel')}**."
     return (
         f"**{where} our curves come in the report's order in {'all' if agreeing == total else f'{agreeing} of the'} "
-        f"{total} panels where it has one** (by chance: about {by_chance:.0f}), in {clearly} of them clearly."
-        f"{others if without else ''}"
+        f"{counted(total, 'panel')} where it has one** (by chance: about {_by_chance(with_one):.0f}), in {clearly} of "
+        f"them clearly.{others if without else ''}"
     )
+
+
+def _by_chance(orders: Iterable[Order]) -> float:
+    """In how many panels curves in any order at all would come in the report's, on average."""
+    return sum(1 / math.factorial(len(order.theirs)) for order in orders)

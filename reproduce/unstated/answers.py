@@ -57,8 +57,9 @@ def verdict(answer: Answer) -> str:
     """The answer in a sentence."""
     leaders = answer.leaders
     if not leaders:
-        if any(one.gaps for one in answer.standings):
-            return "Not answered: every candidate diverged."
+        if compared := [one for one in answer.standings if one.gaps]:
+            others = "" if all(math.isinf(one.gap) for one in compared) else " or was ruled out before"
+            return f"Not answered: every candidate diverged{others}."
         begun = [one for one in answer.standings if one.trained]
         reason = "not all candidates have been trained far enough" if begun else "no candidate has all of its runs"
         return f"Not answered: {reason} at this scale."
@@ -68,7 +69,7 @@ def verdict(answer: Answer) -> str:
     if len(leaders) > 1:
         near = f"less than {READING_ACCURACY} points, as exact as the curves are known"
         return f"Not decided: {names} differ {over} by {near}."
-    unknown = " One seed: how far seeds differ is not known." if answer.seeds == 1 else ""
+    unknown = " One seed: another may say otherwise." if answer.seeds == 1 else ""
     away = f"{leaders[0].gap:.1f} points away on average {over}.{unknown}"
     if standing_text(leaders[0], answer) == ALONE:
         return f"Not decided: only {names} has all of its runs, {away}"

@@ -43,7 +43,7 @@ KNOWN = (
     Known("figure 8's 3x3 curve is not the baseline", "a run of its own, 'convA'", SCRIPTS, "ConvNet/code/plotData.py"),
     Known(
         "optimizer of x3 in figures 2 and 3",
-        "the baseline's; not settled: two of our runs without batch normalization, of one seed, lie 5.7 points apart",
+        "the baseline's; not settled: without batch normalization, seeds of ours lie up to 9 points apart on average",
         INFERRED,
         "depth",
     ),
@@ -63,7 +63,7 @@ KNOWN = (
     Known(
         "network of figure 8",
         "table 1's column A, since the author's scripts call the run 'convA'; not settled: the train error of column "
-        "B, x3's run, lies 0.9 points from the report's up to epoch 19, and column A's 2.7",
+        "B, three seeds of x3, lies 0.9 to 1.7 points from the report's up to epoch 19, and column A's 2.7",
         ASSUMED,
         "filter-network",
     ),

@@ -149,19 +149,24 @@ def race(
 def answers_of(questions: Sequence[Question], study: Study) -> list[Answer]:
     """What the store says to each question; nothing is trained.
 
-    A question is read over its first seed, and over as many more as are there for every candidate. So runs that were
-    made for another reason, of some candidates' further seeds, take none of the other candidates out.
+    Further seeds count only where they are trained as far as the race needs them. So runs that were made for another
+    reason, of some candidates' further seeds, take none of the other candidates out.
     """
-    return [race([one], study.with_seeds(_common_seeds(one, study)))[0] for one in questions]
+    return [_answer_of(one, study) for one in questions]
 
 
-def _common_seeds(question: Question, study: Study) -> int:
-    """For how many seeds, from 0 on and at least for one, every candidate's runs go as far as its first seed's."""
-    by_seed = [histories for name in question.candidates for histories in histories_of(name, question, study)]
-    for seed in range(1, study.scale.seeds):
-        if not all(is_complete(histories[seed], len(histories[0])) for histories in by_seed):
-            return seed
-    return study.scale.seeds
+def _answer_of(question: Question, study: Study) -> Answer:
+    """Over the most seeds with which the same candidates are compared as with the first one, and as far."""
+    (first,) = race([question], study.with_seeds(1))
+    for seeds in range(study.scale.seeds, 1, -1):
+        (answer,) = race([question], study.with_seeds(seeds))
+        if _compared(answer) == _compared(first) and answer.standings[0].compared >= first.standings[0].compared:
+            return answer
+    return first
+
+
+def _compared(answer: Answer) -> set[str]:
+    return {one.candidate for one in answer.standings if one.gaps}
 
 
 def histories_of(name: str, question: Question, study: Study) -> list[list[History]]:
@@ -195,7 +200,9 @@ def _answer(
 
 
 def infer(questions: Sequence[Question], study: Study) -> list[str]:
-    """Train the candidates, those that are ruled out for their first epochs only; one that fails stops no other.
+    """Train the candidates, those that are ruled out for their first epochs only.
+
+    A question waits for a candidate whose run failed on the way; it stops no other question.
 
     Returns:
         What failed, a line for each time.

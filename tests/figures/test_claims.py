@@ -378,10 +378,10 @@ def test_the_report_s_own_curves_decide_as_they_show(as_claimed):
     decided = {claim: as_claimed[claim].report_decision for claim in IDS}
     assert {claim for claim in IDS if decided[claim] == DOES_NOT_HOLD} == {"others-max"}
     assert {claim for claim in IDS if decided[claim] == ARITHMETIC} == set(EXACT)
+    # Two runs of one setting are half a point apart, by the seeds published: a smaller difference tells nothing.
     for claim in ("bn-accuracy", "dropout-train-error", "dropout-speed", "filter-train", "augmentation-train"):
         assert decided[claim] == HOLDS
-    # Two runs of one setting are 3 points of test error apart: no smaller difference of two runs tells anything.
-    for claim in ("dropout-test-error", "depth-train-error", "adam-best", "filter-overfit", "tuning"):
+    for claim in ("dropout-test-error", "depth-train-error", "adam-average"):
         assert decided[claim] == WITHIN_NOISE
     for claim in ("bn-runtime", "bn-initialization", "pool-time", "augmentation-time", "regularizers"):
         assert decided[claim] == NO_CURVE
@@ -397,7 +397,7 @@ def test_a_single_run_near_the_bound_is_within_noise():
     assert decide_on_report(math.nan, (0, math.inf), 0.3) == NO_CURVE
 
 
-def test_run_to_run_noise_is_the_report_s_own_pairs_until_there_are_seeds_of_ours(tmp_path):
+def test_run_to_run_noise_is_the_report_s_own_pairs_until_there_are_seeds_of_ours(tmp_path, monkeypatch):
     """Figure 5's dropout 0.25 against figure 10's 'before tuning', epochs 1 to 20; figure 4's no dropout against x3."""
     pairs = report_spread()
     assert pairs.test * math.sqrt(2) == pytest.approx(3.23, abs=0.01)
@@ -426,6 +426,17 @@ def test_run_to_run_noise_is_the_report_s_own_pairs_until_there_are_seeds_of_our
     )
     ours = spread_of(study, SERIES, published)
     assert (ours.train, ours.test) == pytest.approx((1, 2))
+    # At the report's scale, where the store has none, too: a new machine's verdicts on the report are those published.
+    chosen = replace(study.options, profile="full", seeds=3)
+    monkeypatch.setattr("reproduce.study.PROFILES", {"full": replace(chosen.scale(), train_size=20, test_size=10)})
+    at_full = Study(chosen, replace(DATASET, is_synthetic=False))
+    assert at_full.is_report_scale
+    assert spread_of(at_full, SERIES, published) == ours
+    for name, apart in (("3x3", 4), ("5x5", 5), ("7x7", 6)):
+        for experiment in at_full.experiments(FIGURES[8].curve("test accuracy", name).settings):
+            made_up.keep_history(tmp_path, experiment, made_up.history([30.0 + apart * experiment.seed] * 8))
+    at_full.forget()
+    assert spread_of(at_full, SERIES, published).train == pytest.approx(5)
     # Two seeds are too few, and so are two settings.
     (published / "runs.csv").write_text(
         (published / "runs.csv").read_text().replace("k32,figure-2 claims,2,f,", "k32,figure-2 claims,2,other,")

@@ -93,7 +93,24 @@ def test_candidates_that_are_ruled_out_are_stopped_early_and_the_nearest_goes_to
 def test_the_race_read_from_the_store_ends_as_it_did(store):
     folder, _, train = store
     raced = held([QUESTION], study_of(folder), train)
-    assert race([QUESTION], study_of(folder)) == raced
+    assert answers_of([QUESTION], study_of(folder)) == raced
+
+
+def test_a_race_over_three_seeds_is_read_over_three_though_a_first_seed_went_on_for_another_reason(tmp_path):
+    """Of a candidate that was ruled out, and of the nearest one, which a figure needed for longer."""
+
+    def train(jobs):
+        for job in jobs:
+            more = 5 if job.experiment.seed == 0 else 0
+            off = made_up.history(
+                train_errors=np.pad(report_curve(CURVE).values[0], (0, 5), "edge")
+                + {0.1: 1.0}.get(job.experiment.learning_rate, 30.0)
+            )
+            made_up.keep_history(tmp_path, job.experiment, off[: job.epochs + more])
+
+    raced = held([QUESTION], study_of(tmp_path, seeds=3), train)
+    assert raced[0].seeds == 3
+    assert answers_of([QUESTION], study_of(tmp_path, seeds=3)) == raced
 
 
 def test_a_question_is_read_over_the_seeds_that_all_of_its_candidates_have(tmp_path):
@@ -112,7 +129,7 @@ def test_a_question_is_read_over_the_seeds_that_all_of_its_candidates_have(tmp_p
     alone = read(seeds=1)
     keep(0.1, 1, 20, 5.0)
     assert read() == alone
-    assert verdict(alone).endswith("One seed: how far seeds differ is not known.")
+    assert verdict(alone).endswith("One seed: another may say otherwise.")
     keep(0.2, 1, 1, 4.0)
     assert read() == alone
     keep(0.2, 1, 20, 4.0)
@@ -163,10 +180,7 @@ def test_a_candidate_that_stands_alone_is_set_beside_the_report_and_decides_noth
     folder, _, train = store
     (answer,) = held([QUESTION], study_of(folder), lambda jobs: train([jobs[0]._replace(epochs=3)] if jobs else []))
     assert (answer.standings[0].compared, answer.standings[0].gap) == (3, pytest.approx(1.0))
-    away = (
-        "1.0 points away on average up to epoch 2 (the report's curves go on). "
-        "One seed: how far seeds differ is not known."
-    )
+    away = "1.0 points away on average up to epoch 2 (the report's curves go on). One seed: another may say otherwise."
     assert verdict(answer) == f"Not decided: only rate 0.1 has all of its runs, {away}"
 
 
@@ -199,6 +213,17 @@ def test_where_every_candidate_diverges_it_says_so(tmp_path):
 
     (answer,) = held([QUESTION], study_of(tmp_path), train)
     assert verdict(answer) == "Not answered: every candidate diverged."
+
+
+def test_where_the_nearest_diverges_after_the_others_were_ruled_out_it_says_so(tmp_path):
+    def train(jobs):
+        for job in jobs:
+            errors = report_curve(CURVE).values[0] + (1.0 if job.experiment.learning_rate == 0.1 else 30.0)
+            errors[5:] = np.nan
+            made_up.keep_history(tmp_path, job.experiment, made_up.history(errors)[: job.epochs])
+
+    (answer,) = held([QUESTION], study_of(tmp_path), train)
+    assert verdict(answer) == "Not answered: every candidate diverged or was ruled out before."
 
 
 def test_each_seed_and_curve_has_its_own_run(tmp_path):
