@@ -457,6 +457,10 @@ def run_to_run():
             deviations.append(np.std([run[last - 3 : last].mean(axis=0) for run in runs], axis=0, ddof=1))
     if len(deviations) >= 3:
         return np.median(deviations, axis=0)
+    return of_the_report_s_pairs()
+
+
+def of_the_report_s_pairs():
     found = []
     for one, other in (
         ((2, "", "x3", "train error (%)"), (4, "", "no dropout", "train error (%)")),
@@ -468,6 +472,29 @@ def run_to_run():
         apart = [first[epoch] - second[epoch] for epoch in set(first) & set(second)]
         found.append(math.sqrt(np.mean(np.square(apart)) / 2))
     return np.array(found)
+
+
+def test_how_many_claims_hold_by_each_of_the_two_noises(monkeypatch):
+    """README and docs/claims.md say it by hand."""
+
+    def holding():
+        decided = defaultdict(list)
+        for row in rows(ROOT / "docs/results/overnight/effects.csv"):
+            if row["decides"] == "yes" and row["repeats"] != "exact":
+                decided[row["claim"]].append(on_report(row)[0])
+        return sum(set(of_claim) == {"holds"} for of_claim in decided.values())
+
+    assert run_to_run() == pytest.approx(0.3, abs=0.05)
+    by_seeds = holding()
+    monkeypatch.setattr("tests.figures.test_published_claims.run_to_run", of_the_report_s_pairs)
+    by_pairs = holding()
+    readme, page = (
+        " ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in ("README.md", "docs/claims.md")
+    )
+    assert "scatter by 0.3 points of train and test error (standard deviation)" in readme
+    assert f"By this, {by_seeds} claims hold on the report's own curves" in readme
+    assert f"that may be of one setting, {by_pairs} do" in readme
+    assert f"With the pairs, {by_pairs} claims hold on the report's own curves" in page
 
 
 def test_the_report_s_own_curves(published):
