@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import shutil
@@ -28,7 +29,8 @@ def replacing(out: Path) -> Iterator[Path]:
     Raises:
         BadInput: `out` cannot be written to, or has a file of the user's under the name of a new one.
     """
-    out = out.absolute()
+    # A link stays, and the folder that it leads to is replaced.
+    out = Path(os.path.realpath(out))
     with contextlib.ExitStack() as afterwards:
         try:
             out.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +39,7 @@ def replacing(out: Path) -> Iterator[Path]:
             new = out.with_name(f".{out.name}{NEW}{secrets.token_hex(6)}")
             new.mkdir()
         except OSError as error:
-            raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror}") from None
+            raise BadInput(f"{out}: expected a folder that can be written to: {error.strerror or error}") from None
         afterwards.callback(shutil.rmtree, new, ignore_errors=True)
         yield new
         written = _files(new)

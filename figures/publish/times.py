@@ -24,7 +24,6 @@ def publish_times(out: Path, study: Study) -> None:
     """Write times.csv, a row for each round, from the times that are kept; nothing where there are none."""
     times = step_times.read_times(_kept(study), study.dataset.fingerprint)
     if not times.seconds:
-        (out / TIMES).unlink(missing_ok=True)
         return
     origin = json.loads(_kept(study).read_text())["provenance"]
     wanted = {

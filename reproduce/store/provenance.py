@@ -39,8 +39,9 @@ def provenance(
     """
     before = []
     if earlier:
-        before = [{name: value for name, value in earlier.items() if name not in ("earlier", "checksum")}]
-        before += earlier.get("earlier", [])
+        newest = {name: value for name, value in earlier.items() if name not in ("earlier", "checksum")}
+        # Where a damaged network sends a run back, nothing is left of the parts that began later.
+        before = [part for part in (newest, *earlier.get("earlier", [])) if part["from_epoch"] <= epochs_done]
     found = {
         "from_epoch": epochs_done,
         "earlier": before,

@@ -16,7 +16,9 @@ from typing import Any
 
 import dask
 import psutil
-from distributed import Client, Nanny, Scheduler, Security, SpecCluster, rpc
+
+# Before Python 3.11 the TimeoutError that Dask raises is not the built-in one.
+from distributed import Client, Nanny, Scheduler, Security, SpecCluster, TimeoutError, rpc
 from distributed.comm import CommClosedError, get_address_host_port
 
 from reproduce.engine import cores

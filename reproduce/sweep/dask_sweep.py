@@ -14,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from distributed import Client, Future, KilledWorker
+# Before Python 3.11 the TimeoutError that Dask raises is not the built-in one.
+from distributed import Client, Future, KilledWorker, TimeoutError
 from filelock import FileLock, Timeout
 
 from reproduce.errors import BadInput, Failure, first_line

@@ -200,6 +200,28 @@ def test_only_what_a_killed_publication_of_this_folder_left_is_removed(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([".[ab].lock", "[ab]", *others])
 
 
+def test_a_link_to_a_folder_stays_a_link_whenever_it_is_published_into(tmp_path):
+    (tmp_path / "other disk").mkdir()
+    (tmp_path / "out").symlink_to(tmp_path / "other disk")
+    for text in ("first", "second"):
+        with exchange.replacing(tmp_path / "out") as new:
+            (new / "runs.csv").write_text(text)
+        assert (tmp_path / "other disk" / "runs.csv").read_text() == text
+    assert (tmp_path / "out").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".other disk.lock", "other disk", "out"]
+
+
+def test_an_error_without_a_reason_of_the_system_is_said_in_its_own_words(tmp_path):
+    """As Python's where what a killed publication left is a link."""
+    (tmp_path / "out").mkdir()
+    (tmp_path / ".out.old-0123456789ab").symlink_to(tmp_path)
+    with (
+        pytest.raises(BadInput, match="expected a folder that can be written to: Cannot call rmtree on a symbolic"),
+        exchange.replacing(tmp_path / "out"),
+    ):
+        pass
+
+
 def test_what_is_missing_is_listed_with_its_command_and_time(tmp_path):
     options = made_up.options(tmp_path / "results", seeds=1)
     made_up.fill(options, errors_as_claimed, REAL)

@@ -9,12 +9,15 @@ import subprocess
 import numpy as np
 import pytest
 
+from figures.publish.runs import restore_runs, write_runs
 from reproduce.data.dataset import synthetic
 from reproduce.errors import BadInput
 from reproduce.experiment import Experiment
 from reproduce.optimizers import build_optimizer
+from reproduce.profiles import Options
 from reproduce.store import checkpoint, runs
 from reproduce.store.training_run import train
+from reproduce.study import Study
 from reproduce.training import build_model
 from tests.helpers.processes import ROOT, run_python
 from tests.helpers.stored import provenance_of
@@ -137,17 +140,29 @@ def test_a_run_with_a_damaged_checkpoint_goes_on_from_the_one_before(data, exper
         assert (run / f"{checkpoint.LATEST}.damaged").read_bytes() == content
 
 
-def test_where_the_networks_of_both_checkpoints_are_damaged_the_provenance_says_that_the_run_begins_anew(
-    data, experiment, run
+def test_where_the_networks_of_both_checkpoints_are_damaged_the_run_begins_anew_and_its_provenance_says_so(
+    data, experiment, run, tmp_path
 ):
     """What they say of the history is whole."""
+    train(experiment, data, run, EPOCHS + 1, engine_name="chainer")
+    assert [part["from_epoch"] for part in parts_in(run)] == [EPOCHS, 0]
     for name in (checkpoint.LATEST, checkpoint.PREVIOUS):
         content = bytearray((run / name).read_bytes())
         content[content.index(b"model/") + 300] ^= 1
         (run / name).write_bytes(content)
         assert checkpoint.read_record(run / name).history
-    train(experiment, data, run, EPOCHS + 1, engine_name="chainer")
-    assert json.loads((run / "provenance.json").read_text())["from_epoch"] == 0
+    train(experiment, data, run, EPOCHS + 2, engine_name="chainer")
+    assert [part["from_epoch"] for part in parts_in(run)] == [0, 0]
+    # What is published of it can be taken back.
+    write_runs(tmp_path, {experiment.key: (experiment, ["claims"])}, Study(Options(results=str(tmp_path)), data))
+    restore_runs(tmp_path, tmp_path / "elsewhere", lambda seed: data.fingerprint)
+    assert runs.read_history(runs.run_folder(tmp_path / "elsewhere", experiment)) == runs.read_history(run)
+
+
+def parts_in(run):
+    """Of a run's provenance, newest first."""
+    found = provenance_of(run)
+    return [found, *found["earlier"]]
 
 
 def test_a_checkpoint_that_there_is_no_room_for_costs_neither_of_those_that_are_there(data, experiment, run):

@@ -13,6 +13,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+import distributed
 import pytest
 from dask import config
 from distributed import Client, Scheduler, Security, SpecCluster, Worker, rpc
@@ -345,6 +346,12 @@ def test_a_process_that_does_not_begin_is_not_waited_for_without_end(client, mon
         pytest.raises(Failure, match="0 of the processes began"),
     ):
         dask_cluster._wait_for_processes(nobody, 2)
+
+
+@pytest.mark.parametrize("module", [dask_cluster, dask_sweep])
+def test_the_error_that_dask_raises_when_time_is_up_is_the_one_that_is_caught(module):
+    """Python 3.10 has a built-in one beside it, which catches nothing of Dask's."""
+    assert vars(module)["TimeoutError"] is distributed.TimeoutError
 
 
 @contextlib.contextmanager
