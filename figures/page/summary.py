@@ -25,13 +25,13 @@ def opening(content: Content) -> list[str]:
     if dataset.is_synthetic:
         banner = "SYNTHETIC DATA. All results below are on a procedural stand-in: they say nothing about CIFAR-10."
         parts.append(html.paragraph(banner, "banner"))
-    tested = sum(decision.verdict != NOT_TESTED for decision in content.decisions)
+    judged = sum(decision.verdict not in (NOT_TESTED, TOO_FEW_SEEDS) for decision in content.decisions)
     width = "the report's width" if scale.width == 1 else f"width {scale.width:g} of the report's"
     parts.append(
         html.paragraph(
-            f"{len(content.pictures)} of the report's {len(FIGURE_NUMBERS)} figures and {tested} of its "
-            f"{len(content.decisions)} claims, made again with its own network in Chainer: {study.options.profile} "
-            f"profile, {dataset.name}, {len(dataset.y_train):,} training{study.draws} and {len(dataset.y_test):,} test "
+            f"{len(content.pictures)} of the report's {len(FIGURE_NUMBERS)} figures made again with its own network in "
+            f"Chainer, and {judged} of its {len(content.decisions)} claims judged: {study.options.profile} profile, "
+            f"{dataset.name}, {len(dataset.y_train):,} training{study.draws} and {len(dataset.y_test):,} test "
             f"images, {width}{_seeds_of_figures(content)}.",
             "lead",
         )

@@ -78,7 +78,8 @@ def _basis(decision: Decision) -> str:
     if repeats == "exact" or decision.verdict == NOT_TESTED:
         return repeats
     if math.isnan(decision.p_corrected):
-        return f"{repeats}: nothing is decided"
+        of_all = sorted({outcome.repeats for outcome in decision.outcomes if outcome.comparison.decides})
+        return f"{' or '.join(of_all)}: nothing is decided"
     p = f"p = {p_text(decision.p_corrected)}".replace("= <", "<")
     return f"{repeats}, {p}, the same in {decision.stable} of {decision.left_out} cases with one left out"
 
