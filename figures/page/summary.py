@@ -3,13 +3,13 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from figures.claims.decide import ARITHMETIC, RIGHT
+from figures.claims.decide import ARITHMETIC, RIGHT, WRONG
 from figures.figure import scale_sentence
 from figures.nearness import Pair, trained_in_words
 from figures.page.content import Content
 from figures.page.place import Place
 from figures.sections import FIGURE_NUMBERS
-from reproduce.analysis.significance import NOT_TESTED, TOO_FEW_SEEDS, VERDICTS
+from reproduce.analysis.significance import CONTRADICTED, REPRODUCED, TOO_FEW_SEEDS, VERDICTS
 from reproduce.render import html
 from reproduce.render.comparison import orders_sentence
 from reproduce.text import counted, counted_from, shown
@@ -25,12 +25,12 @@ def opening(content: Content) -> list[str]:
     if dataset.is_synthetic:
         banner = "SYNTHETIC DATA. All results below are on a procedural stand-in: they say nothing about CIFAR-10."
         parts.append(html.paragraph(banner, "banner"))
-    judged = sum(decision.verdict not in (NOT_TESTED, TOO_FEW_SEEDS) for decision in content.decisions)
+    decided = sum(one.verdict in (REPRODUCED, CONTRADICTED, RIGHT, WRONG) for one in content.decisions)
     width = "the report's width" if scale.width == 1 else f"width {scale.width:g} of the report's"
     parts.append(
         html.paragraph(
             f"{len(content.pictures)} of the report's {len(FIGURE_NUMBERS)} figures made again with its own network in "
-            f"Chainer, and {judged} of its {len(content.decisions)} claims judged: {study.options.profile} profile, "
+            f"Chainer, and {decided} of its {len(content.decisions)} claims decided: {study.options.profile} profile, "
             f"{dataset.name}, {len(dataset.y_train):,} training{study.draws} and {len(dataset.y_test):,} test "
             f"images, {width}{_seeds_of_figures(content)}.",
             "lead",

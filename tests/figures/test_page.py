@@ -172,8 +172,10 @@ def test_a_figure_has_its_title_once_in_sight(written):
 
 def test_the_summary_says_what_is_here_and_what_is_not(written):
     text = written.read_text()
-    # Two seeds judge no claim on runs: arithmetic and times are left.
-    made = "8 of the report&#x27;s 10 figures made again with its own network in Chainer, and 6 of its 24 claims judged"
+    # Two seeds decide no claim on runs: arithmetic and times are left.
+    made = (
+        "8 of the report&#x27;s 10 figures made again with its own network in Chainer, and 6 of its 24 claims decided"
+    )
     assert made in text
     assert "<b>8 of 10</b> figures made" in text
     summary = re.sub(r"<[^>]+>", "", text[text.index('<section id="summary">') : text.index('<section id="claims">')])
