@@ -359,8 +359,9 @@ def nearness_table(published: Path) -> str:
         *["in our 95 %"] * has_interval,
         "chosen on it",
     )
+    left = summary["runs_missing"]
     missing = (
-        f" {summary['runs_missing']} runs of the full profile are missing or unfinished: "
+        f" {counted(left, 'run')} of the full profile {'is' if left == 1 else 'are'} missing or unfinished: "
         "[missing.csv](results/full/missing.csv) has the commands and how long they take."
     )
     return "\n".join(
@@ -369,7 +370,7 @@ def nearness_table(published: Path) -> str:
             "",
             f"*{_scale(summary, seeds)}. All curves: [nearness.csv](results/full/nearness.csv). Again: "
             f"`{summary['figure_command']}`, with the figure's number."
-            f"{missing if summary['runs_missing'] else ''}*",
+            f"{missing if left else ''}*",
             "",
         ]
     )
