@@ -647,6 +647,15 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
     assert "Above 10 points: x1." in text
 
 
+def test_a_curve_that_diverged_has_dashes_for_numbers(tmp_path):
+    shutil.copytree(ROOT / "docs/results/full", tmp_path / "full", ignore=shutil.ignore_patterns("*.png"))
+    near = rows(tmp_path / "full" / "nearness.csv")
+    near[0] |= {"mean_absolute_gap": "inf", "mean_gap": "nan", "ours": "nan"}
+    (tmp_path / "full" / "nearness.csv").write_bytes(csv_bytes([near[0], *(row.values() for row in near)]))
+    first = headline.nearness_table(tmp_path).splitlines()[2]
+    assert f"| – | – | {float(near[0]['report']):.1f} | – |" in first
+
+
 def test_a_page_without_a_place_for_them_is_refused():
     with pytest.raises(BadInput, match=r"README\.md"):
         headline.with_results("nothing here", "", "README.md")
