@@ -32,12 +32,19 @@ def _alone() -> Iterator[None]:
     except ImportError:  # Windows, which has no make, and so no two of them
         yield
         return
-    with Path(__file__).open("r+") as lock:
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            print("waiting for another process, which makes the environment", flush=True)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock = held.enter_context(Path(__file__).open("r+"))
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                print("waiting for another process, which makes the environment", flush=True)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        except OSError as error:
+            _refuse(
+                f"{__file__} cannot be locked, as is needed for no two commands to make the environment at once: "
+                f"{error.strerror or error}; expected a file that can be written to, where files can be locked (flock)"
+            )
         yield
 
 

@@ -172,6 +172,22 @@ def test_two_at_once_wait_for_each_other(tmp_path):
     assert [path.name for path in (tmp_path / ".venv").iterdir()] == ["installed"]
 
 
+def test_a_file_system_without_locks_is_refused_in_one_line(tmp_path):
+    for name in ("install.py", "setup.py", *LOCKS):
+        shutil.copy(ROOT / name, tmp_path)
+    code = (
+        "import errno, fcntl, os, runpy\n"
+        "def flock(*_): raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))\n"
+        "fcntl.flock = flock\n"
+        "runpy.run_path('install.py', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (2, "")
+    (said,) = done.stderr.splitlines()
+    assert re.match(r"install\.py cannot be locked, .*: Function not implemented; expected a file that can be", said)
+    assert not (tmp_path / ".venv").exists()
+
+
 def test_a_package_without_a_wheel_is_named_in_one_line(tmp_path):
     command = [sys.executable, "-m", "pip", "download", "--no-index", "--only-binary=:all:", "--find-links", tmp_path]
     error = subprocess.run([*command, "h5py==3.16.0"], cwd=tmp_path, capture_output=True, text=True).stderr

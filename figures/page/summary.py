@@ -1,5 +1,6 @@
 """The top of the page: what is here and what is not, how near it comes, and what its settings are from."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -69,7 +70,8 @@ def _here_and_not(content: Content) -> list[str]:
     if absent := sorted(content.missing.keys() - content.pictures.keys()):
         why = ". Runs are missing or unfinished; the figure's place says how many, and which command makes it."
         lines.append(html.joined(["Not here: ", *_figures(absent), why]))
-    if near := [pair.gap for pair in content.pairs if pair.is_mostly_there]:
+    # That of a curve with a seed that diverged is infinite.
+    if near := [pair.gap for pair in content.pairs if pair.is_mostly_there and math.isfinite(pair.gap)]:
         trained = trained_in_words([(len(pair.common), len(pair.report.epochs)) for pair in content.pairs])
         sentence = f"{trained}, and lie {min(near):.1f} to {max(near):.1f} points from it on average: "
         lines.append(html.joined([sentence, html.link("how near", "#nearness"), "."]))

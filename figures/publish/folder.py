@@ -19,16 +19,16 @@ from figures.publish.runs import restore_runs, write_runs
 from figures.publish.times import publish_times, restore_times
 from figures.sections import FIGURES, runs_for
 from reproduce.cli import option, path
-from reproduce.errors import BadInput
+from reproduce.errors import BadInput, Failure
 from reproduce.experiment import Experiment
 from reproduce.files import csv_bytes, read_at_most, write_atomically, write_json
-from reproduce.plan.plan import make_plan
+from reproduce.plan.plan import Plan, make_plan
 from reproduce.profiles import Options
 from reproduce.render.comparison import write_comparison
 from reproduce.store.provenance import Origins
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
-from reproduce.text import counted
+from reproduce.text import counted, say_once
 from reproduce.unstated.answers import infer_command, write_answers
 from reproduce.unstated.race import Answer, last_epoch, runs_of
 
@@ -183,16 +183,15 @@ def _present(wanted: dict[str, list[Job]], study: Study) -> dict[str, tuple[Expe
 def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> int:
     """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
     options = study.options
-    plan = make_plan([job for jobs in wanted.values() for job in jobs], study)
-    longest = {job.key: job.epochs for job in plan.missing}
-    begun = {job.key: study.state(job.experiment) for job in plan.missing}
+    plan = _plan(path.name, wanted, study)
     rows = []
+    missing: set[str] = set()
     for target, jobs in wanted.items():
-        # A run may be long enough for one target and not for another; the plan's time is to its longest use.
-        lacking = {job.key: job.epochs for job in jobs if job.key in begun and not begun[job.key].has(job.epochs)}
+        # A run may be long enough for one target and not for another.
+        lacking = {job.key: job.epochs for job in jobs if not study.state(job.experiment).has(job.epochs)}
         if lacking:
-            left = {key: (epochs - plan.done[key]) / (longest[key] - plan.done[key]) for key, epochs in lacking.items()}
-            seconds = round(sum(share * plan.seconds[key] for key, share in left.items()))
+            missing |= lacking.keys()
+            seconds = round(sum(_seconds(key, epochs, plan) for key, epochs in lacking.items())) if plan else ""
             if target.startswith("infer "):
                 command = infer_command(
                     target.removeprefix("infer "), options, 1 + max(job.experiment.seed for job in jobs)
@@ -202,9 +201,22 @@ def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> in
             rows.append([target, len({job.key for job in jobs}), len(lacking), seconds, command])
     if rows:
         write_atomically(path, csv_bytes([MISSING_COLUMNS, *rows]))
-    else:
-        path.unlink(missing_ok=True)
-    return len(plan.missing)
+    return len(missing)
+
+
+def _plan(name: str, wanted: dict[str, list[Job]], study: Study) -> Plan | None:
+    """What the missing runs take; none where they cannot be timed, which costs the publication nothing else."""
+    try:
+        return make_plan([job for jobs in wanted.values() for job in jobs], study)
+    except (BadInput, Failure) as error:
+        say_once(f"{name}: says no seconds, since the missing runs cannot be timed: {error}")
+        return None
+
+
+def _seconds(key: str, epochs: int, plan: Plan) -> float:
+    """What a run takes up to so many epochs; the plan's time is to its longest use."""
+    (longest,) = (job.epochs for job in plan.missing if job.key == key)
+    return plan.seconds[key] * (epochs - plan.done[key]) / (longest - plan.done[key])
 
 
 def _summary(content: Content, found: Origins, runs: int, missing: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from reproduce.analysis.significance import (
 from reproduce.errors import BadInput
 from reproduce.files import csv_rows, write_atomically
 from reproduce.render.tables import markdown_rows
-from reproduce.text import counted, listed
+from reproduce.text import counted, listed, shown
 
 BEGIN = "<!-- results: written by `make publish` from docs/results; edit nothing here -->"
 END = "<!-- end of results -->"
@@ -85,10 +85,10 @@ def _chosen_in_the_overlay(full: Path) -> str:
         for row in rows
     ]
     figure = overlay_figure(curves)
-    shown = [is_chosen for number, *_, is_chosen in curves if number == figure]
-    if not any(shown):
+    chosen = [is_chosen for number, *_, is_chosen in curves if number == figure]
+    if not any(chosen):
         return ""
-    return f"In {sum(shown)} of these {len(shown)} curves a setting of ours was chosen by the report's curves. "
+    return f"In {sum(chosen)} of these {len(chosen)} curves a setting of ours was chosen by the report's curves. "
 
 
 def _claims_in_words(published: Path) -> list[str]:
@@ -345,10 +345,10 @@ def nearness_table(published: Path) -> str:
             ", ".join(filter(None, (f"figure {row['figure']}", row["panel"], row["series"]))),
             without_unit(row["quantity"]),
             f"{row['epochs_compared']} of {row['epochs_in_report']}",
-            f"{float(row['mean_absolute_gap']):.1f}",
-            f"{float(row['mean_gap']):+.1f}",
-            f"{float(row['report']):.1f}",
-            f"{float(row['ours']):.1f}",
+            shown(float(row["mean_absolute_gap"])),
+            shown(float(row["mean_gap"]), "+.1f"),
+            shown(float(row["report"])),
+            shown(float(row["ours"])),
             *[_inside(row)] * has_interval,
             row["chosen_on"],
         )
@@ -361,8 +361,9 @@ def nearness_table(published: Path) -> str:
         *["in our 95 %"] * has_interval,
         "chosen on it",
     )
+    left = summary["runs_missing"]
     missing = (
-        f" {summary['runs_missing']} runs of the full profile are missing or unfinished: "
+        f" {counted(left, 'run')} of the full profile {'is' if left == 1 else 'are'} missing or unfinished: "
         "[missing.csv](results/full/missing.csv) has the commands and how long they take."
     )
     return "\n".join(
@@ -371,7 +372,7 @@ def nearness_table(published: Path) -> str:
             "",
             f"*{_scale(summary, seeds)}. All curves: [nearness.csv](results/full/nearness.csv). Again: "
             f"`{summary['figure_command']}`, with the figure's number."
-            f"{missing if summary['runs_missing'] else ''}*",
+            f"{missing if left else ''}*",
             "",
         ]
     )

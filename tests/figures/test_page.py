@@ -5,8 +5,10 @@ import re
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from figures.nearness import pairs_of
 from figures.page import content, layout, summary
 from figures.page.place import Place
 from figures.sections import CLAIMS, SECTIONS
@@ -187,6 +189,17 @@ def test_the_summary_says_what_is_here_and_what_is_not(written):
     # Of figure 9, one setting of two is missing, with both seeds.
     assert "Not here: 2 of its 4 runs are missing or unfinished." in text
     assert "make figure-8 " not in text
+
+
+def test_the_summary_s_gaps_are_those_of_curves_that_did_not_diverge(gathered):
+    pairs = []
+    for pair, beyond in zip(pairs_of(gathered.study), (1.0, 3.0, np.nan), strict=False):
+        epochs = np.arange(pair.report.epochs[-1] + 1)
+        values = np.interp(epochs, pair.report.epochs, pair.report.mean()) + beyond
+        pairs.append(pair._replace(ours=pair.ours._replace(epochs=epochs, values=values[None])))
+    said = str(summary.summary(replace(gathered, pairs=pairs)))
+    assert "All 3 of the report" in said and "lie 1.0 to 3.0 points from it" in said
+    assert "points from it" not in str(summary.summary(replace(gathered, pairs=pairs[2:])))
 
 
 def test_a_page_without_a_figure_names_no_number_of_seeds(gathered):

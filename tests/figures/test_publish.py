@@ -29,6 +29,7 @@ from reproduce.plan import step_times
 from reproduce.profiles import Options
 from reproduce.render import html
 from reproduce.study import Study
+from reproduce.sweep.jobs import Job
 from reproduce.unstated.candidates import QUESTIONS
 from reproduce.unstated.race import last_epoch, race
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
@@ -376,6 +377,8 @@ def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_pat
     assert row in table
     summary = json.loads((out / "summary.json").read_text())
     assert f" {summary['runs_missing']} runs of the full profile are missing or unfinished" in table
+    (out / "summary.json").write_text(json.dumps({**summary, "runs_missing": 1}))
+    assert " 1 run of the full profile is missing or unfinished" in headline.nearness_table(out.parent)
     (out / "summary.json").write_text(json.dumps({**summary, "runs_missing": 0}))
     assert "missing or unfinished" not in headline.nearness_table(out.parent)
     # Another scale has no candidates, and leaves their page alone.
@@ -426,6 +429,59 @@ def test_a_run_that_is_long_enough_for_one_target_is_not_missing_there(tmp_path,
     publication.publish(tmp_path / "out", Study(options, REAL))
     (missing,) = rows(tmp_path / "out" / "missing.csv")
     assert (missing["target"], missing["runs_wanted"], missing["runs_missing"]) == ("figure-10", "2", "2")
+
+
+def test_the_seconds_of_a_missing_run_are_those_up_to_the_epochs_that_a_target_wants(tmp_path, monkeypatch):
+    study = Study(made_up.options(tmp_path / "results", seeds=1), REAL)
+    one, other = (study.experiment(FIGURES[9].series[0].settings, seed) for seed in (0, 2))
+    made_up.keep_history(tmp_path / "results", one, made_up.history([50.0, 40.0]), REAL)
+    made_up.keep_history(tmp_path / "results", other, made_up.history([50.0, 40.0]), REAL)
+    wanted = {
+        "figure-9": [Job(one, 8, ""), Job(other, 2, "")],
+        "figure-10": [Job(one, 5, ""), Job(other, 2, "")],
+        "claims": [Job(one, 2, "")],
+        "infer filters": [Job(one, 5, ""), Job(other, 8, "")],
+    }
+    real = publication.make_plan
+    # As much as a run of the report's size may take.
+    monkeypatch.setattr(publication, "make_plan", lambda *given: replace(real(*given), seconds=hours))
+    hours = {one.key: 3600.0, other.key: 7200.0}
+    assert publication._write_missing(tmp_path / "missing.csv", wanted, study) == 2
+    columns = "target", "runs_wanted", "runs_missing", "seconds_predicted"
+    missing = rows(tmp_path / "missing.csv")
+    assert [tuple(row[name] for name in columns) for row in missing] == [
+        ("figure-9", "2", "1", "3600"),
+        ("figure-10", "2", "1", "1800"),
+        ("infer filters", "2", "2", "9000"),
+    ]
+    # A question's command trains the seeds that are compared in it, whatever the other commands train.
+    assert "--question filters --" in missing[2]["command"]
+    assert "--seeds=3" in missing[2]["command"].split()
+
+
+@pytest.mark.parametrize("lacks", ["a GPU", "a scheduler"])
+def test_missing_runs_that_cannot_be_timed_are_listed_without_seconds(tmp_path, monkeypatch, capsys, lacks):
+    """Nothing is trained, so that all else is published."""
+    study = Study(made_up.options(tmp_path / "results", seeds=1, device=999 if lacks == "a GPU" else -1), REAL)
+    if lacks == "a scheduler":
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://127.0.0.1:1")
+    wanted = {"figure-9": [Job(study.experiment(FIGURES[9].series[0].settings, 0), 2, "")]}
+    assert publication._write_missing(tmp_path / "missing.csv", wanted, study) == 1
+    (row,) = rows(tmp_path / "missing.csv")
+    assert (row["target"], row["runs_missing"], row["seconds_predicted"]) == ("figure-9", "1", "")
+    (said,) = capsys.readouterr().err.splitlines()
+    reason = "device 999" if lacks == "a GPU" else "scheduler tcp://127.0.0.1:1: expected the address of a running"
+    assert said.startswith(f"missing.csv: says no seconds, since the missing runs cannot be timed: {reason}")
+
+
+def test_a_run_with_a_damaged_side_file_is_not_missing(tmp_path):
+    study = Study(made_up.options(tmp_path / "results", seeds=1), REAL)
+    run = study.experiment(FIGURES[9].series[0].settings, 0)
+    made_up.keep(tmp_path / "results", run, (30.0, 40.0), REAL)
+    (tmp_path / "results" / "runs" / run.key / "provenance.json").write_text("spoilt")
+    assert study.state(run).damaged
+    assert publication._write_missing(tmp_path / "missing.csv", {"figure-9": [Job(run, 4, "")]}, study) == 0
+    assert not (tmp_path / "missing.csv").exists()
 
 
 def test_each_curve_of_a_figure_is_drawn_from_its_complete_seeds(tmp_path):
@@ -592,6 +648,15 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
     )
     assert "0 of them do worse" in text
     assert "Above 10 points: x1." in text
+
+
+def test_a_curve_that_diverged_has_dashes_for_numbers(tmp_path):
+    shutil.copytree(ROOT / "docs/results/full", tmp_path / "full", ignore=shutil.ignore_patterns("*.png"))
+    near = rows(tmp_path / "full" / "nearness.csv")
+    near[0] |= {"mean_absolute_gap": "inf", "mean_gap": "nan", "ours": "nan"}
+    (tmp_path / "full" / "nearness.csv").write_bytes(csv_bytes([near[0], *(row.values() for row in near)]))
+    first = headline.nearness_table(tmp_path).splitlines()[2]
+    assert f"| – | – | {float(near[0]['report']):.1f} | – |" in first
 
 
 def test_a_page_without_a_place_for_them_is_refused():
