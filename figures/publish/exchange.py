@@ -1,4 +1,4 @@
-"""A folder of results that is replaced as a whole: at every moment it is the old one or the new one.
+"""A folder of results that is replaced as a whole: whoever reads it sees the old one or the new one, never a part.
 
 `manifest.json` names every file that was written. Files that it does not name are the user's, and stay.
 """

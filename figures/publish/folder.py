@@ -136,8 +136,9 @@ def _write(new: Path, out: Path, content: Content, study: Study, docs: Path | No
     write_comparison(new / "comparison.csv", rows, options.profile, dataset.name, False, study.is_report_scale)
     place = Place(has_pictures_inside=False, docs=Path(os.path.relpath(docs, out)).as_posix() if docs else "")
     layout.write(new / "report.html", content, place)
-    wanted = targets(study, content.answers)
-    present = _present(wanted, study)
+    # Seeds that no answer is made with yet are published all the same, so that they are not lost.
+    of_all_seeds = [answer._replace(seeds=study.scale.seeds) for answer in content.answers]
+    present = _present(targets(study, of_all_seeds), study)
     origins = study.origins(one for one, _ in present.values())
     if study.is_report_scale:
         write_answers(new, content.answers, study, os.path.relpath(out, docs) if docs else "", (".png",))
@@ -145,14 +146,14 @@ def _write(new: Path, out: Path, content: Content, study: Study, docs: Path | No
     for drawn in filter(None, (content.nearness, content.overlay)):
         shutil.copyfile(drawn, new / drawn.name)
     write_runs(new, present, study)
-    missing = _write_missing(new / "missing.csv", wanted, study)
+    missing = _write_missing(new / "missing.csv", targets(study, content.answers), study)
     write_json(new / SUMMARY, _summary(content, origins, len(present), missing))
 
 
 def targets(study: Study, answers: Sequence[Answer]) -> dict[str, list[Job]]:
     """The runs of each figure, of the claims, and of each question, whose stopped candidates want no more epochs.
 
-    A question wants as many seeds as it is answered with; further ones that have begun are published, too.
+    A question wants as many seeds as it is answered with.
     """
     wanted = {target: runs_for(target, study) for target in (*(f.name for f in FIGURES.values()), "claims")}
     for answer in answers:
@@ -161,10 +162,9 @@ def targets(study: Study, answers: Sequence[Answer]) -> dict[str, list[Job]]:
             one.candidate: one.compared if one.has_retired and one.gaps else min(study.scale.epochs or end, end)
             for one in answer.standings
         }
-        jobs = [job for name, count in epochs.items() for job in runs_of(name, answer.question, study, count)]
-        wanted[f"infer {answer.question.name}"] = [
-            job for job in jobs if job.experiment.seed < answer.seeds or study.history(job.experiment)
-        ]
+        compared = study.with_seeds(answer.seeds)
+        of_all = (runs_of(name, answer.question, compared, count) for name, count in epochs.items())
+        wanted[f"infer {answer.question.name}"] = [job for jobs in of_all for job in jobs]
     return wanted
 
 

@@ -31,7 +31,7 @@ from reproduce.render import html
 from reproduce.study import Study
 from reproduce.sweep.jobs import Job
 from reproduce.unstated.candidates import QUESTIONS
-from reproduce.unstated.race import last_epoch, race
+from reproduce.unstated.race import last_epoch, race, settings_of
 from tests.figures.test_claims import errors_as_claimed, seconds_as_claimed
 from tests.helpers import made_up
 from tests.helpers.made_up import DATASET
@@ -256,6 +256,14 @@ def test_at_the_report_s_scale_the_candidates_are_published_too(tmp_path, monkey
     settings = rows(docs / "results" / "full" / "settings.csv")
     assert {row["question"] for row in settings} == {question.name for question in QUESTIONS}
     assert {row["epochs_trained"] for row in settings} == {"4", "2"}
+    # Another machine trained one more seed of one candidate: it is published, and nothing more is wanted for it.
+    question, options = next(one for one in QUESTIONS if one.name == "rmsprop"), replace(options, seeds=2)
+    further = Study(options, REAL).experiment(settings_of("rate 0.001", question, question.curves[0]), 1)
+    made_up.keep(tmp_path / "results", further, errors_as_claimed(further), REAL)
+    publication.publish(tmp_path / "two" / "full", Study(options, REAL))
+    assert further.key in {row["key"] for row in rows(tmp_path / "two" / "full" / "runs.csv")}
+    lacking = {row["target"] for row in rows(tmp_path / "two" / "full" / "missing.csv")}
+    assert not any(target.startswith("infer ") for target in lacking)
     # Candidates that were stopped on the way are not missing.
     assert any(row["standing"].startswith("ruled out at epoch ") for row in settings)
     assert not (docs / "results" / "full" / "missing.csv").exists()
