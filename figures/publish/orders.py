@@ -247,8 +247,8 @@ def _summary(
     return [
         *paragraphs,
         "*Tied*: two curves end nearer to each other than two curves of the report that may be of one setting "
-        f"({train} points of train error, {test} of test error; if they are not, chance alone does less). Where the "
-        "report's are tied, a panel has no order. "
+        f"({train} points of train error, {test} of test error; chance does no more than that). Where the report's "
+        "are tied, a panel has no order. "
         "*Clearly*: ours are not tied, and none is *far*, which is more than "
         f"{REGIME_POINTS:.0f} points from the report's.",
         "",

@@ -57,6 +57,7 @@ def constants(*arrays: np.ndarray) -> tuple[Variable, ...]:
 
 
 def convolution_forward(node, inputs):
+    """Of images (N, C, H, W), filters (C', C, k, l) and perhaps a bias (C',): (N, C', H', W')."""
     x, weights = inputs[:2]
     bias = inputs[2] if len(inputs) == 3 else None
     fit = x.ndim == weights.ndim == 4 and x.shape[1] == weights.shape[1] and _fits(bias, weights)
@@ -74,6 +75,7 @@ def convolution_forward(node, inputs):
 
 
 def convolution_backward(node, indexes, x, weights, gy):
+    """Of gy (N, C', H', W'): the wanted ones of the gradients of images, filters and bias."""
     gradients = convolution.backward(x, weights, gy, node.engine_state, 1 in indexes or 2 in indexes, 0 in indexes)
     return constants(*(gradients[i] for i in indexes))
 
@@ -82,6 +84,7 @@ def convolution_backward(node, indexes, x, weights, gy):
 
 
 def relu_forward(node, inputs):
+    """Of x in any shape: x where it is above 0, and 0 elsewhere."""
     (x,) = inputs
     if not covered(x):
         return None
@@ -93,6 +96,7 @@ def relu_forward(node, inputs):
 
 
 def relu_backward(node, indexes, y, gy):
+    """Of y and gy in x's shape: gy where y is above 0, and 0 elsewhere."""
     gx, flat = _empty_like(y)
     threads.parallel_for(loops.relu_gradient, y.size, flat(y), flat(gy), flat(gx), smallest=SMALLEST_RANGE)
     return constants(gx)
@@ -102,6 +106,7 @@ def relu_backward(node, indexes, y, gy):
 
 
 def linear_forward(node, inputs):
+    """Of x (N, I), weights (O, I) and perhaps a bias (O,): (N, O)."""
     x, weights = inputs[:2]
     bias = inputs[2] if len(inputs) == 3 else None
     fit = x.ndim == weights.ndim == 2 and x.shape[1] == weights.shape[1] and _fits(bias, weights)
@@ -114,6 +119,7 @@ def linear_forward(node, inputs):
 
 
 def linear_backward(node, indexes, x, weights, gy):
+    """Of gy (N, O): the wanted ones of the gradients of x, weights and bias."""
     compute = (
         lambda: linear.input_gradient(weights, gy),
         lambda: linear.weight_gradient(x, gy),
@@ -126,6 +132,7 @@ def linear_backward(node, indexes, x, weights, gy):
 
 
 def dropout_forward(node, inputs):
+    """Of x (N, ...): 0 where NumPy's global generator says so, as in Chainer, and x / (1 - ratio) elsewhere."""
     (x,) = inputs
     if node.mask is not None or node.return_mask or not covered(x) or x.ndim == 0:
         return None
@@ -144,6 +151,7 @@ def dropout_forward(node, inputs):
 
 
 def dropout_backward(node, indexes, gy):
+    """Of gy in x's shape: 0 where x was dropped, and gy / (1 - ratio) elsewhere."""
     kept, scale = node.engine_state
     gx, flat = _empty_like(kept)
     threads.parallel_for(loops.drop_gradient, gy.size, flat(gy), flat(kept), scale, flat(gx), smallest=SMALLEST_RANGE)
@@ -176,6 +184,7 @@ def _windows_are_apart(shape: tuple[int, ...], windows: tuple[int, ...]) -> bool
 
 
 def max_pooling_forward(node, inputs):
+    """Of x (N, C, H, W): the largest value of each window, (N, C, H', W'); keeps where in its window it lies."""
     (x,) = inputs
     if node.ndim != 2 or x.ndim != 4 or node.return_indices or not covered(x):
         return None
@@ -195,6 +204,7 @@ def max_pooling_forward(node, inputs):
 
 
 def max_pooling_backward(node, indexes, gy):
+    """Of gy (N, C, H', W'): (N, C, H, W), each value added where its window's largest lay."""
     windows, places = node.engine_state
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
@@ -211,6 +221,7 @@ def max_pooling_indexes(node) -> np.ndarray:
 
 
 def average_pooling_forward(node, inputs):
+    """Of x (N, C, H, W): the mean of each window, (N, C, H', W')."""
     (x,) = inputs
     if x.ndim != 4 or not covered(x):
         return None
@@ -228,6 +239,7 @@ def average_pooling_forward(node, inputs):
 
 
 def average_pooling_backward(node, indexes, gy):
+    """Of gy (N, C, H', W'): (N, C, H, W), each value shared out evenly over its window."""
     images, channels, height, width = node._in_shape
     gx = memory.empty((images, height, width, channels))
     threads.parallel_for(
