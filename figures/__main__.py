@@ -14,7 +14,6 @@ from figures.claims.tables import claims_table, write_claims, write_effects
 from figures.figure import (
     Figure,
     compare,
-    complete_seeds,
     curves_of,
     drawn_runs,
     finish,
@@ -177,9 +176,10 @@ def compare_command(options: SummaryOptions) -> None:
     seeds: dict[int, list[int]] = {}
     made: list[Job] = []
     for number, figure in FIGURES.items():
-        if min(complete := complete_seeds(figure, study)):
-            seeds[number] = complete
-            made += drawn_runs(figure, study)
+        by_curve = drawn_runs(figure, study)
+        if all(by_curve):
+            seeds[number] = [len(of_curve) for of_curve in by_curve]
+            made += [job for of_curve in by_curve for job in of_curve]
             rows[number] = compare(figure, curves_of(figure, study))
     if not rows:
         raise Failure(f"no figure has been trained with these settings: {options.make_command('all-figures')}")

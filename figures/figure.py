@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -69,10 +70,10 @@ def jobs_of(figure: Figure, study: Study) -> list[Job]:
 
 
 def curves_of(figure: Figure, study: Study) -> list[Curve]:
-    """What a figure draws, from the results store: each curve from its complete seeds."""
+    """What a figure draws, from the results store."""
     return [
-        curve_of(series, study.histories(series.settings)[:seeds], study.scale.epochs or series.epochs)
-        for series, seeds in zip(figure.series, complete_seeds(figure, study), strict=True)
+        curve_of(series, [study.history(job.experiment) for job in jobs], study.scale.epochs or series.epochs)
+        for series, jobs in zip(figure.series, drawn_runs(figure, study), strict=True)
     ]
 
 
@@ -82,16 +83,10 @@ def missing_runs(jobs: Iterable[Job], study: Study) -> int:
     return sum(not study.state(job.experiment).has(job.epochs) for job in wanted)
 
 
-def complete_seeds(figure: Figure, study: Study) -> list[int]:
-    """For how many seeds, from 0 on, the results store holds each curve's runs to their last epoch."""
-    by_curve = [runs_of(series, study) for series in figure.series]
-    return [next((i for i, job in enumerate(jobs) if missing_runs([job], study)), len(jobs)) for jobs in by_curve]
-
-
-def drawn_runs(figure: Figure, study: Study) -> list[Job]:
-    """The runs that a figure draws: of each curve its complete seeds."""
-    by_curve = zip(figure.series, complete_seeds(figure, study), strict=True)
-    return [job for series, seeds in by_curve for job in runs_of(series, study)[:seeds]]
+def drawn_runs(figure: Figure, study: Study) -> list[list[Job]]:
+    """The runs that each curve is drawn from: of the seeds, from 0 on, that are trained to their last epoch."""
+    by_curve = (runs_of(series, study) for series in figure.series)
+    return [[*takewhile(lambda job: not missing_runs([job], study), jobs)] for jobs in by_curve]
 
 
 def compare(figure: Figure, ours: Sequence[Curve]) -> list[Row]:
@@ -107,10 +102,11 @@ def caption_of(figure: Figure, study: Study) -> list[str]:
     Raises:
         BadInput: runs in the store used other data.
     """
-    seeds, jobs = complete_seeds(figure, study), drawn_runs(figure, study)
+    by_curve = drawn_runs(figure, study)
+    jobs = [job for of_curve in by_curve for job in of_curve]
     found = study.origins(job.experiment for job in jobs)
     return [
-        made_from(study, [job.epochs for job in jobs], seeds),
+        made_from(study, [job.epochs for job in jobs], map(len, by_curve)),
         run_time_sentence(figure, study, times_of(study.folder / figure.name)),
         *found.warnings(),
         f"Width {study.scale.width:g}, batch size {study.scale.batch_size}, {found.engines_text}.",

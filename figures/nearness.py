@@ -126,22 +126,23 @@ def _long_enough(histories: Sequence[History], report: Curve) -> list[History]:
 def write_nearness(path: Path, pairs: Iterable[Pair], study: Study) -> None:
     """A row for each of the report's curves; percent and points, empty where no epoch of it can be compared."""
     pairs = list(pairs)
-    made, chosen = (study.options.profile, study.dataset.name), _chosen_runs(pairs, study)
+    made, chosen = (study.options.profile, study.dataset.name), _chosen_networks(pairs, study)
     rows = []
     for pair in pairs:
-        runs, seeds = _runs_of(pair, study), len(pair.ours.values) if len(pair.ours.epochs) else 0
-        rows.append((*_row(pair), runs, "yes" if runs in chosen else "no", seeds, *made))
+        keys = [one.key for one in study.experiments(pair.series.settings)[: len(pair.ours.values)]]
+        seeds = len(keys) if len(pair.ours.epochs) else 0
+        rows.append((*_row(pair), " ".join(keys), "yes" if keys[0] in chosen else "no", seeds, *made))
     write_atomically(path, csv_bytes([COLUMNS, *rows]))
 
 
-def _chosen_runs(pairs: Iterable[Pair], study: Study) -> set[str]:
-    """Those of which one curve decides a setting: they are near it in all of their curves."""
-    return {_runs_of(pair, study) for pair in pairs if pair.is_chosen_on}
+def _chosen_networks(pairs: Iterable[Pair], study: Study) -> set[str]:
+    """The first runs of those of which one curve decides a setting: they are near it in all of their curves."""
+    return {_first_run(pair, study) for pair in pairs if pair.is_chosen_on}
 
 
-def _runs_of(pair: Pair, study: Study) -> str:
-    """The keys of its runs, with a space between them."""
-    return " ".join(one.key for one in study.experiments(pair.series.settings)[: len(pair.ours.values)])
+def _first_run(pair: Pair, study: Study) -> str:
+    """What a network is known by: its curves may have unlike numbers of seeds, and all of them have the first."""
+    return study.experiment(pair.series.settings, 0).key
 
 
 def _row(pair: Pair) -> Sequence[object]:
@@ -158,9 +159,9 @@ def _row(pair: Pair) -> Sequence[object]:
 
 def overlay_picture(pairs: Sequence[Pair], study: Study) -> Figure | None:
     """The curves of one figure (`overlay_figure`) that are mostly there over the report's; None if none is."""
-    chosen = _chosen_runs(pairs, study)
+    chosen = _chosen_networks(pairs, study)
     number = overlay_figure(
-        (_number(pair), len(pair.common), len(pair.report.epochs), _runs_of(pair, study) in chosen) for pair in pairs
+        (_number(pair), len(pair.common), len(pair.report.epochs), _first_run(pair, study) in chosen) for pair in pairs
     )
     if number is None:
         return None

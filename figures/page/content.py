@@ -6,7 +6,7 @@ from pathlib import Path
 
 from figures import background
 from figures.claims.decide import Decision, decide_all
-from figures.figure import caption_of, compare, complete_seeds, curves_of, draw_figure, jobs_of, missing_runs
+from figures.figure import caption_of, compare, curves_of, draw_figure, drawn_runs, jobs_of, missing_runs
 from figures.nearness import Pair, nearness_picture, overlay_picture, pairs_of
 from figures.sections import CLAIMS, FIGURES, SERIES, runs_for
 from reproduce.analysis.comparison import PanelOrder, Row, orders
@@ -74,11 +74,11 @@ def gather(study: Study) -> Content:
         needed = jobs_of(figure, study)
         if lacking := missing_runs(needed, study):
             missing[number] = lacking, len({job.key for job in needed})
-        if min(complete := complete_seeds(figure, study)):
+        if min(counts := [len(of_curve) for of_curve in drawn_runs(figure, study)]):
             ours = curves_of(figure, study)
             draw_figure(figure, ours, study)
             pictures[number] = folder / f"{figure.name}.png"
-            rows[number], seeds[number] = compare(figure, ours), (min(complete), max(complete))
+            rows[number], seeds[number] = compare(figure, ours), (min(counts), max(counts))
             captions[number] = [*filter(None, caption_of(figure, study))]
     times = step_times.read_times(folder / "times.json", study.dataset.fingerprint)
     decisions = decide_all(CLAIMS, study, times, SERIES)

@@ -184,6 +184,7 @@ def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> in
     """What has not been trained, with its command and its time from a few timed batches; how many runs that is."""
     options = study.options
     plan = _plan(path.name, wanted, study)
+    longest = {job.key: job.epochs for job in plan.missing} if plan else {}
     rows = []
     missing: set[str] = set()
     for target, jobs in wanted.items():
@@ -191,7 +192,11 @@ def _write_missing(path: Path, wanted: dict[str, list[Job]], study: Study) -> in
         lacking = {job.key: job.epochs for job in jobs if not study.state(job.experiment).has(job.epochs)}
         if lacking:
             missing |= lacking.keys()
-            seconds = round(sum(_seconds(key, epochs, plan) for key, epochs in lacking.items())) if plan else ""
+            seconds: object = ""
+            if plan:
+                # The plan's time is to a run's longest use.
+                share = {key: (end - plan.done[key]) / (longest[key] - plan.done[key]) for key, end in lacking.items()}
+                seconds = round(sum(share[key] * plan.seconds[key] for key in lacking))
             if target.startswith("infer "):
                 command = infer_command(
                     target.removeprefix("infer "), options, 1 + max(job.experiment.seed for job in jobs)
@@ -211,12 +216,6 @@ def _plan(name: str, wanted: dict[str, list[Job]], study: Study) -> Plan | None:
     except (BadInput, Failure) as error:
         say_once(f"{name}: says no seconds, since the missing runs cannot be timed: {error}")
         return None
-
-
-def _seconds(key: str, epochs: int, plan: Plan) -> float:
-    """What a run takes up to so many epochs; the plan's time is to its longest use."""
-    (longest,) = (job.epochs for job in plan.missing if job.key == key)
-    return plan.seconds[key] * (epochs - plan.done[key]) / (longest - plan.done[key])
 
 
 def _summary(content: Content, found: Origins, runs: int, missing: int) -> dict[str, Any]:

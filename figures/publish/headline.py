@@ -176,37 +176,43 @@ def _on_the_report_s_curves(claims: Iterable[dict[str, str]]) -> list[str]:
 
 
 def _near_in_words(full: Path) -> str:
-    """How near our runs come, by run and signed, and how near the report comes to itself."""
+    """How near our networks come, by network and signed, and how near the report comes to itself."""
     rows = csv_rows(full / "nearness.csv")
     lengths = [(int(row["epochs_compared"]), int(row["epochs_in_report"])) for row in rows]
     near = [row for row, length in zip(rows, lengths, strict=True) if is_mostly_there(*length)]
-    by_run: dict[str, list[dict[str, str]]] = {}
+    by_network: dict[str, list[dict[str, str]]] = {}
     for row in near:
-        by_run.setdefault(row["runs"], []).append(row)
-    kept = [of_run for of_run in by_run.values() if of_run[0]["chosen_on"] == "no"]
-    gaps = [statistics.mean(float(row["mean_absolute_gap"]) for row in of_run) for of_run in kept]
+        # Curves of one network may have unlike numbers of seeds; all of them have the first.
+        by_network.setdefault(row["runs"].split()[0], []).append(row)
+    runs = {key for row in near for key in row["runs"].split()}
+    kept = [of_network for of_network in by_network.values() if of_network[0]["chosen_on"] == "no"]
+    gaps = [statistics.mean(float(row["mean_absolute_gap"]) for row in of_network) for of_network in kept]
     finite = [gap for gap in gaps if math.isfinite(gap)]
     if not finite:
         return "No run has half of the epochs of a curve of the report yet."
-    worse = sum(not statistics.mean(map(_shortfall, of_run)) <= 0 for of_run in kept)
+    worse = sum(not statistics.mean(map(_shortfall, of_network)) <= 0 for of_network in kept)
     diverged = f", {len(gaps) - len(finite)} more diverged" if len(finite) < len(gaps) else ""
     far = dict.fromkeys(
-        row["panel"] or row["series"] for of_run in kept for row in of_run if float(row["mean_absolute_gap"]) > FAR
+        row["panel"] or row["series"]
+        for of_network in kept
+        for row in of_network
+        if float(row["mean_absolute_gap"]) > FAR
     )
     where = f" Above {FAR} points: {', '.join(far)}." if far else ""
-    chosen = len(by_run) - len(kept)
-    with_interval = [row for of_run in kept for row in of_run if row["in_prediction_interval"]]
+    chosen = len(by_network) - len(kept)
+    with_interval = [row for of_network in kept for row in of_network if row["in_prediction_interval"]]
     points = sum(int(row["epochs_compared"]) for row in with_interval)
     inside = sum(int(row["in_prediction_interval"]) for row in with_interval)
-    share, settings = 1 - SIGNIFICANCE, len({row["runs"] for row in with_interval})
+    share, networks = 1 - SIGNIFICANCE, len({row["runs"].split()[0] for row in with_interval})
     of_points = (
         f" Where at least {FEWEST_SEEDS} seeds are trained ({counted(len(with_interval), 'curve')} of "
-        f"{counted(settings, 'setting')}), {inside} of the report's {points} points lie where a further run of ours "
+        f"{counted(networks, 'network')}), {inside} of the report's {points} points lie where a further run of ours "
         f"would with {100 * share:.0f} %; about {share * points:.0f} would if the report's runs were such runs."
     )
     return (
-        f"{trained_in_words(lengths)}; they come from {counted(len(by_run), 'run')}, and {chosen} of these have a "
-        f"setting that the report's curves decided, or will decide. The other {len(kept)}: a median gap of "
+        f"{trained_in_words(lengths)}; they come from {counted(len(by_network), 'network')} "
+        f"({counted(len(runs), 'run')}), and {chosen} of these networks have a setting that the report's curves "
+        f"decided, or will decide. The other {len(kept)}: a median gap of "
         f"**{statistics.median(finite):.1f} points** of error or accuracy, from {min(finite):.1f} to "
         f"{max(finite):.1f}{diverged}; {worse} of them do worse than the report. "
         f"Two curves of the report that may be of one setting differ by {report_test_distance():.1f} points of test "

@@ -41,7 +41,7 @@ class Order(NamedTuple):
 
     @property
     def is_tied(self) -> bool:
-        """Whether two of our curves are nearer to each other than two runs of one network."""
+        """Whether two of our curves are nearer to each other than that pair of the report's."""
         return are_tied(self.ours.values(), self.quantity)
 
     @property
@@ -247,8 +247,8 @@ def _summary(
     return [
         *paragraphs,
         "*Tied*: two curves end nearer to each other than two curves of the report that may be of one setting "
-        f"({train} points of train error, {test} of test error; chance does no more than that). Where the report's "
-        "are tied, a panel has no order. "
+        f"({train} points of train error, {test} of test error). Runs of some networks lie further "
+        "apart. Where the report's are tied, a panel has no order. "
         "*Clearly*: ours are not tied, and none is *far*, which is more than "
         f"{REGIME_POINTS:.0f} points from the report's.",
         "",

@@ -11,7 +11,7 @@ import numpy as np
 from reproduce.analysis.curves import as_error, part_of
 from reproduce.analysis.report_curves import report_curves
 
-# Two runs each, drawn from two files in the author's scripts, and probably of one setting (docs/settings.md). Figure
+# Two runs each, drawn from two files in the author's scripts, and perhaps of one setting (docs/settings.md). Figure
 # 4's network is not known: here it is Conv_NN, which has two convolutions more than x3. If they differ, the train
 # pair's distance is of settings and noise together, and an upper bound on the noise. One pair tells a deviation to a
 # factor of several only: the epochs of a pair are not independent.
@@ -33,7 +33,7 @@ class Spread:
 
 @lru_cache
 def report_spread() -> Spread:
-    """From two pairs of runs that are probably of one setting each: root mean square distance, over the root of two."""
+    """From two pairs of runs that may be of one setting each: root mean square distance, over the root of two."""
     return Spread(*(math.sqrt((_distances(pair) ** 2).mean() / 2) for pair in (TRAIN_PAIR, TEST_PAIR)))
 
 
@@ -43,15 +43,12 @@ def two_runs_apart(quantity: str) -> float:
 
 
 def are_tied(values: Iterable[float], quantity: str) -> bool:
-    """Whether two of these values, percent, are nearer to each other than two runs of one setting of the report."""
+    """Whether two of these values, percent, are nearer to each other than two of the report that may be of one."""
     return any(after - before < two_runs_apart(quantity) for before, after in pairwise(sorted(values)))
 
 
 def report_test_distance() -> float:
-    """Points of test error between the report's own two runs of the baseline, on average over their epochs.
-
-    No reproduction can be asked to lie nearer than two runs of the author's own.
-    """
+    """Points of test error between two runs of the report that may both be the baseline's, on average over epochs."""
     return float(abs(_distances(TEST_PAIR)).mean())
 
 

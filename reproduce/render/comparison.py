@@ -9,7 +9,7 @@ from reproduce.render.csv_files import marked, number
 from reproduce.text import NO_VALUE, counted, format_table, shown
 
 NOT_IN_THE_REPORT = "not in the report"
-AS_CLOSE = "as close as two runs of one setting"
+AS_CLOSE = "as close as two that may be of one setting"
 
 
 def header(is_report_scale: bool) -> tuple[str, ...]:

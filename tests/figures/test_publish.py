@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from figures.figure import made_from
-from figures.nearness import nearness_picture, overlay_picture, pairs_of, trained_in_words
+from figures.nearness import nearness_picture, overlay_picture, pairs_of, trained_in_words, write_nearness, write_nearness
 from figures.publish import exchange, headline
 from figures.publish import folder as publication
 from figures.publish.runs import restore_runs
@@ -317,9 +317,22 @@ def test_the_report_s_points_are_counted_in_the_interval_of_a_further_run(tmp_pa
     assert f">{inside} of {len(report.epochs)}<" in (out / "report.html").read_text()
     # README counts none of a run by whose curves a setting was chosen.
     near = [row for row in rows(out / "nearness.csv") if row["in_prediction_interval"] and row["chosen_on"] == "no"]
-    said = r"Where at least 3 seeds are trained \((\d+) curves? of \d+ settings?\), \d+ of the report's \d+ points lie "
+    said = r"Where at least 3 seeds are trained \((\d+) curves? of \d+ networks?\), \d+ of the report's \d+ points lie "
     found = re.search(said, headline.headline(out.parent))
     assert (int(found[1]) if found else 0) == len(near)
+
+
+def test_a_network_whose_second_seed_comes_to_the_end_of_some_of_its_curves_is_one_network(tmp_path, monkeypatch):
+    """The baseline's: figures 6, 7 and 9 end before figures 5 and 10."""
+    options = made_up.options(tmp_path, seeds=2)
+    monkeypatch.setattr(study, "PROFILES", {"full": replace(options.scale(), epochs=None)})
+    works = Study(options, REAL)
+    for seed, epochs in enumerate((21, 16)):
+        experiment = works.experiment(FIGURES[9].curve("", "baseline").settings, seed)
+        made_up.keep_history(tmp_path, experiment, made_up.history([50.0] * epochs), REAL)
+    write_nearness(tmp_path / "nearness.csv", pairs_of(works), works)
+    assert {row["seeds"] for row in rows(tmp_path / "nearness.csv") if row["runs"].count(" ") == 1} == {"2"}
+    assert "they come from 1 network (2 runs), and 0 of these" in headline._near_in_words(tmp_path)
 
 
 def test_curves_at_the_report_s_scale_are_compared_with_the_report_s_own(tmp_path, monkeypatch):

@@ -173,7 +173,7 @@ def test_how_near():
     histories = defaultdict(dict)
     for row in rows(RESULTS / "full/histories.csv"):
         histories[row["key"]][int(row["epoch"])] = float(row["train_accuracy"]), float(row["test_accuracy"])
-    near, whole, gaps, is_chosen, inside, settings = 0, 0, defaultdict(list), {}, [], set()
+    near, whole, gaps, is_chosen, inside, networks, runs_near = 0, 0, defaultdict(list), {}, [], set(), set()
     for row in rows(RESULTS / "full/nearness.csv"):
         of_report = REPORT[int(row["figure"]), row["panel"], row["quantity"]][row["series"]]
         place, sign = row["quantity"].startswith("test"), -1 if "error" in row["quantity"] else 1
@@ -193,28 +193,29 @@ def test_how_near():
             assert row["in_prediction_interval"] == str(covered)
             if row["chosen_on"] == "no":
                 inside.append((covered, len(epochs)))
-                settings.add(row["runs"])
+                networks.add(keys[0])
         else:
             assert row["in_prediction_interval"] == ""
         near += 1
         whole += len(epochs) == len(of_report)
-        gaps[row["runs"]].append((size, -sign * signed))
-        is_chosen[row["runs"]] = row["chosen_on"] == "yes"
+        runs_near |= {*keys}
+        gaps[keys[0]].append((size, -sign * signed))
+        assert is_chosen.setdefault(keys[0], row["chosen_on"] == "yes") == (row["chosen_on"] == "yes")
     if inside:
         within, points = (sum(numbers) for numbers in zip(*inside, strict=True))
-        where = r"Where at least 3 seeds are trained \((\d+) curves? of (\d+) settings?\)"
+        where = r"Where at least 3 seeds are trained \((\d+) curves? of (\d+) networks?\)"
         points_in_words = r"(\d+) of the report's (\d+) points lie where .* with 95 %; about (\d+) would if"
         assert said(rf"{where}, {points_in_words}") == (
-            *map(str, (len(inside), len(settings), within, points)),
+            *map(str, (len(inside), len(networks), within, points)),
             f"{0.95 * points:.0f}",
         )
-    kept = [np.mean(of_run, axis=0) for runs, of_run in gaps.items() if not is_chosen[runs]]
+    kept = [np.mean(of_network, axis=0) for first, of_network in gaps.items() if not is_chosen[first]]
     sizes = [size for size, _ in kept]
     curves = sum(len(of_panel) for of_panel in REPORT.values())
     trained = f"All {curves} of the report's curves" if whole == curves else f"{near} of the report's {curves} curves"
-    assert said(rf"{trained} .* come from (\d+) runs, and (\d+) of these have a setting") == (
-        *map(str, (len(gaps), sum(is_chosen.values()))),
-    )
+    assert said(
+        rf"{trained} .* come from (\d+) networks \((\d+) runs\), and (\d+) of these networks have a setting"
+    ) == (*map(str, (len(gaps), len(runs_near), sum(is_chosen.values()))),)
     gaps_in_words = r"a median gap of ([\d.]+) points .*?, from ([\d.]+) to ([\d.]+)(?:, \d+ more diverged)?"
     assert said(rf"The other (\d+): {gaps_in_words}; (\d+) of them do worse") == (
         str(len(kept)),
@@ -340,6 +341,23 @@ def ends_of_x3_at_a_high_rate(profile, with_batch_normalization):
     ends = sorted(float(np.mean(errors[key][-3:])) for key in keys)
     assert len(ends) == 3
     return ends
+
+
+def test_how_many_curves_are_worse_than_the_report_s():
+    text = " ".join((ROOT / "docs/nearness.md").read_text(encoding="utf-8").split())
+    up_to_3 = r"(\d+) of our (\d+) curves at the report's scale are up to 3 points worse"
+    found = re.search(rf"{up_to_3} .*?; (\d+) are worse by more and (\d+) are better", text)
+    worse = [
+        float(row["mean_gap"]) * (1 if "error" in row["quantity"] else -1)
+        for row in rows(RESULTS / "full/nearness.csv")
+    ]
+    counts = (
+        sum(0 < one <= 3 for one in worse),
+        len(worse),
+        sum(one > 3 for one in worse),
+        sum(one <= 0 for one in worse),
+    )
+    assert found.groups() == (*map(str, counts),)
 
 
 def test_the_numbers_that_nearness_lists():
