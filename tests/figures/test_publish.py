@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from figures.figure import made_from
-from figures.nearness import nearness_picture, overlay_picture, pairs_of, trained_in_words, write_nearness, write_nearness
+from figures.nearness import nearness_picture, overlay_picture, pairs_of, trained_in_words, write_nearness
 from figures.publish import exchange, headline
 from figures.publish import folder as publication
 from figures.publish.runs import restore_runs
