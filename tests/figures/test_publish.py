@@ -642,7 +642,7 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
     for words in (
         "**At the report's own scale, our curves come in the report's order in 1 of the 2 panels where it has one** "
         "(by chance: about 1), in 0 of them clearly. That is 1 to 2 seeds, on the some data,",
-        "of the panels with an order and without such a setting, 0 of 0 agree.",
+        "of the panels with an order and without such a setting, 0 of 0 agree (by chance: about 0).",
         "**In the smaller profile [evening](docs/results/evening), our curves come in the report's order in 4 of the 5 "
         "panels where it has one** (by chance: about 2), in 1 of them clearly. In 1 more its own curves are tied; ours "
         "agree in 0. That is 50,000 images, 0.25 of the width, batches of 100, 2 to 3 seeds, at epoch 6 or 7.",
@@ -664,8 +664,8 @@ def test_the_headline_has_the_orders_of_the_profile_where_most_are_trained_and_w
     ):
         assert f"{line}\n" in text, line
     assert (
-        "4 runs, and 3 of these have a setting that the report's curves decided, or will decide. The other 1: a median "
-        "gap of **18.9 points**" in text
+        "4 networks (5 runs), and 3 of these networks have a setting that the report's curves decided, or will decide. "
+        "The other 1: a median gap of **18.9 points**" in text
     )
     assert "0 of them do worse" in text
     assert "Above 10 points: x1." in text

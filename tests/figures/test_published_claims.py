@@ -484,14 +484,14 @@ def test_how_many_claims_hold_by_each_of_the_two_noises(monkeypatch):
                 decided[row["claim"]].append(on_report(row)[0])
         return sum(set(of_claim) == {"holds"} for of_claim in decided.values())
 
-    assert run_to_run() == pytest.approx(0.3, abs=0.05)
+    assert run_to_run() == pytest.approx(0.4, abs=0.05)
     by_seeds = holding()
     monkeypatch.setattr("tests.figures.test_published_claims.run_to_run", of_the_report_s_pairs)
     by_pairs = holding()
     readme, page = (
         " ".join((ROOT / name).read_text(encoding="utf-8").split()) for name in ("README.md", "docs/claims.md")
     )
-    assert "Three seeds of one of our networks scatter by 0.3 points of train and test error (median" in readme
+    assert "Three seeds of one of our networks scatter by 0.4 points of train and test error (median" in readme
     assert f"By this, {by_seeds} claims hold on the report's own curves" in readme
     assert f"that may be of one setting, {by_pairs} do" in readme
     assert f"With the pairs, {by_pairs} claims hold on the report's own curves" in page
