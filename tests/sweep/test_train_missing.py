@@ -311,7 +311,7 @@ def test_each_seed_s_own_images_are_the_same_in_this_process_and_in_others(tmp_p
         used = {provenance_of(runs.run_folder(study.store, one.experiment))["data"]["fingerprint"] for one in wanted}
         assert used == {study.dataset.fingerprint_of_seed(seed) for seed in range(3)}
         assert len(used) == 3
-        assert "training (each seed draws its own) and" in made_from(study, [1])
+        assert "training (each seed draws its own) and" in made_from(study, [1], [3])
         found[jobs] = [numbers(history_of(study.store, one)) for one in wanted]
     # Processes with one thread and with two add in another order.
     np.testing.assert_allclose(found[None], found[2], rtol=1e-3)
