@@ -9,7 +9,7 @@ from reproduce.render.csv_files import marked, number
 from reproduce.text import NO_VALUE, counted, format_table, shown
 
 NOT_IN_THE_REPORT = "not in the report"
-AS_CLOSE = "as close as two that may be of one setting"
+AS_CLOSE = "too close for an order"
 
 
 def header(is_report_scale: bool) -> tuple[str, ...]:
@@ -67,7 +67,8 @@ def orders_sentence(panels: Sequence[PanelOrder], whose: str = "The series") -> 
     with_one, tied = ([o for o in panels if o.report_is_tied == is_tied] for is_tied in (False, True))
     agreeing = f"{sum(o.agrees for o in with_one)} of the {counted(len(with_one), 'panel')}"
     sentence = f"{whose} come in the report's order in {agreeing} where it has one."
-    others = f"In {counted(len(tied), 'panel')} its curves are {AS_CLOSE}; ours agree in {sum(o.agrees for o in tied)}."
+    where = f"In {counted(len(tied), 'panel')} the report's curves are {AS_CLOSE}"
+    others = f"{where}; ours agree in {sum(o.agrees for o in tied)}."
     return " ".join([*([sentence] if with_one else []), *([others] if tied else [])])
 
 

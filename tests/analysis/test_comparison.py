@@ -121,12 +121,12 @@ def test_where_the_report_s_own_curves_are_tied_it_has_no_order():
         report = [curve("a", [50, 40, 30], quantity), curve("b", [50, 45, 32], quantity)]
         found += orders(last_values(report, [curve("a", [50, 40, 30], quantity), curve("b", [60, 55, 50], quantity)]))
     assert [(order.agrees, order.report_is_tied) for order in found] == [(True, False), (True, True)]
-    close = "its curves are as close as two that may be of one setting"
-    assert [order_sentence(order).endswith(f"a, b; {close} there") for order in found] == [False, True]
+    close = "curves are too close for an order"
+    assert [order_sentence(order).endswith(f"a, b; its {close} there") for order in found] == [False, True]
     of_one = "The series come in the report's order in 1 of the 1 panel where it has one."
-    assert orders_sentence(found) == f"{of_one} In 1 panel {close}; ours agree in 1."
+    assert orders_sentence(found) == f"{of_one} In 1 panel the report's {close}; ours agree in 1."
     assert orders_sentence(found[:1]) == of_one
-    assert orders_sentence(found[1:]) == f"In 1 panel {close}; ours agree in 1."
+    assert orders_sentence(found[1:]) == f"In 1 panel the report's {close}; ours agree in 1."
     assert orders_sentence([]) == ""
 
 
